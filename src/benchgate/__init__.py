@@ -1,0 +1,45 @@
+"""benchgate: performance tests for machine-learning models, on pytest-benchmark.
+
+The names a test suite needs: the registration decorators and the words of `benchgate.core`.
+"""
+
+from benchgate.core import (
+    BenchgateError,
+    Cell,
+    DataError,
+    InvalidOutput,
+    Metric,
+    Scheme,
+    Unavailable,
+    Work,
+    models,
+    runtimes,
+    schemes,
+    tasks,
+)
+
+__version__ = "0.1.0"
+
+model = models.add
+scheme = schemes.add
+runtime = runtimes.add
+task = tasks.add
+
+__all__ = [
+    "BenchgateError",
+    "Cell",
+    "DataError",
+    "InvalidOutput",
+    "Metric",
+    "Scheme",
+    "Unavailable",
+    "Work",
+    "model",
+    "models",
+    "runtime",
+    "runtimes",
+    "scheme",
+    "schemes",
+    "task",
+    "tasks",
+]

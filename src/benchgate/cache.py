@@ -1,0 +1,74 @@
+"""Where benchgate keeps what it fetched and built, and how two processes share it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchgate.core import BenchgateError
+
+
+class CacheError(BenchgateError):
+    """The cache folder cannot be used; the message names it and says how to move it."""
+
+
+def root() -> Path:
+    """`$BENCHGATE_CACHE`, or the platform's user cache folder (XDG on Linux); not necessarily there yet."""
+    chosen = os.environ.get("BENCHGATE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("benchgate", appauthor=False))
+
+
+@contextlib.contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Hold the lock beside `target`: one process makes it, the others wait and then find it made."""
+    import filelock
+
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{target}.lock"):
+        yield
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn a full disk or a forbidden folder into a message that names it and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise CacheError(
+                f"disk full while writing {path}; free some space or set BENCHGATE_CACHE to a folder on another disk"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+            raise CacheError(
+                f"cannot write {path} ({error.strerror}); set BENCHGATE_CACHE to a folder that you may write to"
+            ) from error
+        raise
+
+
+def need_space(folder: Path, size: int) -> None:
+    """Raise CacheError before `size` bytes are fetched into a disk that cannot hold them."""
+    probe = folder
+    while not probe.exists():
+        probe = probe.parent
+    free = shutil.disk_usage(probe).free
+    if free < size:
+        raise CacheError(
+            f"disk full: {folder} needs {size:,} bytes and has {free:,} free; "
+            "set BENCHGATE_CACHE to a folder on another disk"
+        )
+
+
+def tree_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())

@@ -1,0 +1,122 @@
+"""The `cell` fixture's object: what a test sees of one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchgate import run as running
+from benchgate.core import BenchgateError, Cell, Model, models
+from benchgate.devices import usable_cores
+from benchgate.meters import ALL
+from benchgate.results import Record
+from benchgate.session import Session
+
+
+class Result(Mapping[str, float]):
+    """The measured values of a Record by metric name; a missing one raises KeyError with the reason."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def __getitem__(self, name: str) -> float:
+        if name in self.record.metrics:
+            return self.record.metrics[name].value
+        reason = self.record.missing.get(name, f"not measured; there is: {', '.join(self.record.metrics) or 'nothing'}")
+        raise KeyError(f"{name}: {reason}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.record.metrics)
+
+    def __len__(self) -> int:
+        return len(self.record.metrics)
+
+
+class MeasuredCell:
+    """One cell of the matrix in one test. `measure` is used once a test; `reference` as often as one likes.
+
+    `limits` are pytest-benchmark's (max_time in s, min_rounds) for this test; `meters` the command line's choice.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        key: str,
+        params: Mapping[str, Any],
+        benchmark: Any,
+        limits: tuple[float, int],
+        meters: Sequence[str] | None,
+        session: Session,
+    ) -> None:
+        self.cell = cell
+        self._key, self._params, self._benchmark, self._limits = key, dict(params), benchmark, limits
+        self._meters, self._in = meters, session
+        self._session: Any = None
+
+    def __str__(self) -> str:
+        return str(self.cell)
+
+    @property
+    def model(self) -> Model:
+        return models[self.cell.model]
+
+    def measure(
+        self,
+        operation: str | None = None,
+        *,
+        data: Any = None,
+        meters: Sequence[str] = ALL,
+        threads: int | None = None,
+        **params: Any,
+    ) -> Result:
+        """Measure one operation of the cell's task (its first where none is named), with `params` as its arguments.
+
+        Scores accuracy where no operation is named or `data` is given. `meters` are those of `benchgate.meters` to
+        use beside latency, which always is; the command line's `--meters` goes before. Returns the values; the record
+        goes into the JSON.
+        """
+        others = self._meters if self._meters is not None else meters
+        threads = usable_cores() if threads is None else threads
+        run = self._loaded(self.cell, threads, operation, params)
+        run.benchmark, (run.max_time, run.min_rounds) = self._benchmark, self._limits
+        score = operation is None or data is not None
+        wanted = dict.fromkeys(["latency", *others])
+        record = running.measure(run, self._key, {**self._params, **params}, list(wanted), score, data)
+        self._benchmark.extra_info["benchgate"] = record.as_dict()
+        self._in.records[self._key] = record
+        return Result(record)
+
+    def reference(self, scheme: str = "fp32", runtime: str | None = None, data: Any = None) -> Result:
+        """The accuracy of another scheme of the same model and data: this session's own, or else scored now.
+
+        What a floor is held against: `assert result["top1"] >= 0.9 * cell.reference(data=passages)["top1"]`.
+        """
+        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
+        known = self._in.measured(self._key, other)
+        if known is not None:
+            return Result(known)
+        self.close()
+        run = self._loaded(other, usable_cores(), None, {})
+        record = running.measure(run, f"{self._key} (reference {other})", {}, (), True, data)
+        self._in.references[self._in.test_of(self._key), str(other)] = record
+        return Result(record)
+
+    def _loaded(self, cell: Cell, threads: int, operation: str | None, params: Mapping[str, Any]) -> running.Run:
+        if threads < 1:
+            raise BenchgateError(f"threads={threads}: at least 1 is needed")
+        path, self._session = running.load(cell, threads)
+        return running.prepare(cell, path, self._session, threads, operation, params)
+
+    @property
+    def session(self) -> Any:
+        """The loaded session, for a test that wants to ask the model something itself."""
+        if self._session is None:
+            self._session = running.load(self.cell, usable_cores())[1]
+        return self._session
+
+    def close(self) -> None:
+        """Free the loaded model. The fixture calls it after the test."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None

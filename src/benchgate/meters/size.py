@@ -1,0 +1,30 @@
+"""Size on disk and of the weights in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from benchgate.artifacts import artifact_bytes
+from benchgate.core import Metric
+from benchgate.metrics import metric
+
+if TYPE_CHECKING:
+    from benchgate.run import Run
+
+
+class Size:
+    """Bytes of the artifact's files, and of the loaded weights where the runtime tells."""
+
+    name = "size"
+    gives: ClassVar[tuple[str, ...]] = ("size_bytes", "size_memory_bytes")
+
+    def measure(self, run: Run) -> Mapping[str, Metric]:
+        found = {"size_bytes": metric("size_bytes", artifact_bytes(run.path), method="sum of the artifact's files")}
+        if run.session.weights_bytes is None:
+            run.missing["size_memory_bytes"] = f"{run.runtime.name} does not tell what its loaded weights take"
+        else:
+            found["size_memory_bytes"] = metric(
+                "size_memory_bytes", run.session.weights_bytes, method="bytes of the loaded weights and buffers"
+            )
+        return found

@@ -1,0 +1,53 @@
+"""Find everything there is to measure: the built-in modules, installed entry points, and a project's own fixtures."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from benchgate.core import BenchgateError, models
+from benchgate.language_models import from_name
+
+BUILTIN = (
+    "benchgate.schemes",
+    "benchgate.passages",
+    "benchgate.tasks.causal_lm",
+    "benchgate.runtimes.torch",
+)
+GROUP = "benchgate"
+
+
+def load_builtin() -> None:
+    """Register what benchgate brings and what installed packages add. Import is registration; twice is harmless."""
+    for name in BUILTIN:
+        importlib.import_module(name)
+    models.resolve = from_name
+    for entry in entry_points(group=GROUP):
+        try:
+            entry.load()
+        except BenchgateError:
+            raise
+        except Exception as error:
+            raise BenchgateError(
+                f"entry point {entry.name!r} ({entry.value}) of group {GROUP!r} cannot be imported: "
+                f"{type(error).__name__}: {error}; pip uninstall its package or mend it"
+            ) from error
+
+
+def load_project(root: Path) -> None:
+    """Register what `conftest.py` in `root` names in `pytest_plugins`: what pytest would import, for the CLI."""
+    load_builtin()
+    if not (root / "conftest.py").is_file():
+        return
+    sys.path.insert(0, str(root))
+    try:
+        conftest = importlib.import_module("conftest")
+        named = getattr(conftest, "pytest_plugins", ())
+        for name in [named] if isinstance(named, str) else named:
+            importlib.import_module(name)
+    except BenchgateError:
+        raise
+    except Exception as error:
+        raise BenchgateError(f"{root / 'conftest.py'} cannot be imported: {type(error).__name__}: {error}") from error

@@ -1,0 +1,81 @@
+"""The terminal summary after a run: the figures, what the gate found, what is missing and why."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+
+from benchgate.gate import Finding
+from benchgate.report.tables import metric_tables
+from benchgate.results import Record
+from benchgate.session import Session
+
+SAID = ("new", "gone", "regressed", "no longer measured", "improved", "not compared")
+
+
+def print_summary(reporter: Any, session: Session) -> None:
+    """Write the summary through pytest's terminal reporter; nothing for a run without cells."""
+    if not session.records and not session.gone:
+        return
+    reporter.section("benchgate")
+    width = reporter._tw.fullwidth
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=reporter.hasmarkup,
+        color_system="standard" if reporter.hasmarkup else None,
+        highlight=False,
+        markup=False,
+    )
+    for table in metric_tables(list(session.records.values()), session.findings, width):
+        console.print(table)
+        console.print()
+    for line in [*verdicts(session), *notes(list(session.records.values()))]:
+        console.print(line, soft_wrap=True)
+    reporter.write_line(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
+
+
+def verdicts(session: Session) -> Iterator[str]:
+    """What the gate found: one line each for what fails or changed, counts for the rest."""
+    if not session.comparing:
+        return
+    findings = [*(f for found in session.findings.values() for f in found), *session.gone]
+    counts = Counter(f.kind for f in findings)
+    yield "gate: " + (", ".join(f"{n} {kind}" for kind, n in counts.most_common()) or "nothing to compare")
+    for kind in SAID:
+        yield from _lines(kind, [f for f in findings if f.kind == kind])
+
+
+def _lines(kind: str, findings: list[Finding]) -> Iterator[str]:
+    if kind == "not compared":
+        for reason, n in Counter(f.reason for f in findings).items():
+            yield f"  not compared: {n} metrics: {reason}"
+        return
+    # A metric that a baseline did not have yet is no news beside its cell's figures.
+    for finding in findings:
+        if not (kind == "new" and finding.metric):
+            yield f"  {finding}" if not finding.metric else f"  {finding.key}: {finding}"
+
+
+def notes(records: Iterable[Record]) -> Iterator[str]:
+    """Skips, failures, unsteady warm-ups and missing metrics, each reason once with how many cells it holds for."""
+    records = list(records)
+    for outcome in ("skipped", "oom", "error", "timeout"):
+        for reason, n in Counter(r.reason for r in records if r.outcome == outcome).items():
+            yield f"{outcome}: {n} cell{'s' if n > 1 else ''}: {reason}"
+    missing = Counter((name, reason) for r in records for name, reason in r.missing.items())
+    by_reason: dict[str, list[str]] = {}
+    for (name, reason), n in missing.items():
+        by_reason.setdefault(reason, []).append(f"{name} ({n})")
+    for reason, names in by_reason.items():
+        yield f"missing: {', '.join(names)}: {reason}"
+    unsteady = [r for r in records if not r.details.get("warm_up", {}).get("steady", True)]
+    if unsteady:
+        yield (
+            f"unsteady: {len(unsteady)} cell{'s' if len(unsteady) > 1 else ''} still changed speed after warm-up; "
+            "`benchgate doctor` tells what makes this machine noisy"
+        )

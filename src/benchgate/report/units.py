@@ -1,0 +1,35 @@
+"""Figures for people: SI values in a unit that fits."""
+
+from __future__ import annotations
+
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+_BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+
+
+def human(value: float, unit: str) -> str:
+    """`0.0123, "s"` -> `12.3 ms`; shares and scores with three decimals; everything else with three digits."""
+    if unit == "s":
+        return _scaled(value, _TIMES)
+    if unit == "B":
+        return _scaled(value, _BYTES)
+    if unit == "1" and abs(value) <= 1:
+        return f"{value:.3f}"
+    return three_digits(value)
+
+
+def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
+    for factor, name in steps:
+        if abs(value) >= factor:
+            return f"{three_digits(value / factor)} {name}"
+    return f"{three_digits(value / steps[-1][0])} {steps[-1][1]}" if value else f"0 {steps[0][1]}"
+
+
+def three_digits(value: float) -> str:
+    """Three significant digits without an exponent below a million: 1.23, 12.3, 123, 1,234."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e6:
+        return f"{value:.3g}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"

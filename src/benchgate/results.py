@@ -1,0 +1,205 @@
+"""Records: what is kept of one measured cell; reading and writing them in pytest-benchmark's JSON; the crash journal.
+
+A Record lives in `extra_info["benchgate"]` of one benchmark of a pytest-benchmark document. Its `schema` number grows
+when a field changes meaning; `UPGRADES` turns an older block into today's, a newer one is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from benchgate.core import BenchgateError, Cell, Metric
+
+SCHEMA = 1
+PASSED = "passed"
+OUTCOMES = (PASSED, "failed", "skipped", "oom", "error", "timeout", "accepted")
+
+# From schema number to the function that makes the next one of it. Empty while there is one schema.
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class ResultsError(BenchgateError):
+    """A results file that cannot be used; the message names it and the next command."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured cell. `key` is the test's node id, what baselines are looked up by.
+
+    `metrics` holds what was measured, `missing` why the rest was not (metric -> reason); a name is never in both.
+    `params` are the test's other parameters, `details` what explains the figures (warm-up, data set, threads).
+    """
+
+    key: str
+    cell: Mapping[str, str]
+    operation: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    outcome: str = "running"
+    reason: str = ""
+    version: str = ""
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    kernel: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @property
+    def is_baseline(self) -> bool:
+        """Only what passed, or was accepted on purpose, may be compared against."""
+        return self.outcome in (PASSED, "accepted")
+
+    @classmethod
+    def unmeasured(cls, key: str, cell: Cell) -> Record:
+        """A cell that never ran; its outcome and reason follow."""
+        return cls(key, asdict(cell), "")
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def parse_record(block: Any, where: str) -> Record:
+    """Our block of one benchmark as a Record. Raises ResultsError naming `where` for what is not one."""
+    if not isinstance(block, dict) or not isinstance(block.get("schema"), int):
+        raise ResultsError(f"{where}: not a benchgate record (no integer 'schema'); measure it again to replace it")
+    block = _upgraded(block, where)
+    known = {f.name for f in fields(Record)}
+    try:
+        values = {k: v for k, v in block.items() if k in known}
+        values["metrics"] = {name: _parse_metric(m) for name, m in block["metrics"].items()}
+        record = Record(**values)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ResultsError(f"{where}: broken benchgate record ({error}); measure it again to replace it") from error
+    if record.outcome not in (*OUTCOMES, "running"):
+        raise ResultsError(f"{where}: unknown outcome {record.outcome!r}; allowed: {', '.join(OUTCOMES)}")
+    return record
+
+
+def _parse_metric(raw: Mapping[str, Any]) -> Metric:
+    value = float(raw["value"])
+    if not math.isfinite(value):
+        raise ValueError(f"value {raw['value']!r} is not finite")
+    if raw["better"] not in ("lower", "higher"):
+        raise ValueError(f"better={raw['better']!r} is neither 'lower' nor 'higher'")
+    known = {f.name for f in fields(Metric)}
+    return Metric(**{**{k: v for k, v in raw.items() if k in known}, "value": value})
+
+
+def _upgraded(block: dict[str, Any], where: str) -> dict[str, Any]:
+    if block["schema"] > SCHEMA:
+        raise ResultsError(
+            f"{where}: record schema {block['schema']} is newer than this benchgate's {SCHEMA}; "
+            "pip install --upgrade benchgate"
+        )
+    while block["schema"] < SCHEMA:
+        upgrade = UPGRADES.get(block["schema"])
+        if upgrade is None:
+            raise ResultsError(f"{where}: record schema {block['schema']} is too old; measure it again")
+        block = upgrade(block)
+    return block
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A pytest-benchmark JSON document. Raises ResultsError for a file that is missing, broken or something else."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: cannot be read ({error.strerror}); `ls {path.parent}` shows what is there"
+        ) from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ResultsError(
+            f"{path}: not valid JSON ({error}); make it again with `pytest ... --benchmark-json={path}`"
+        ) from error
+    if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
+        raise ResultsError(f"{path}: not a pytest-benchmark document (no list 'benchmarks')")
+    return document
+
+
+def records_of(document: Mapping[str, Any], where: str) -> list[Record]:
+    """All our records in a document, also those without timings (skipped, crashed); foreign ones are passed over."""
+    blocks = [
+        bench["extra_info"]["benchgate"]
+        for bench in document["benchmarks"]
+        if isinstance(bench, dict) and "benchgate" in (bench.get("extra_info") or {})
+    ]
+    blocks += (document.get("benchgate") or {}).get("untimed", [])
+    return [parse_record(block, f"{where}[{index}]") for index, block in enumerate(blocks)]
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of one file; raises ResultsError when it has none: an empty comparison must not pass."""
+    found = records_of(read_document(path), str(path))
+    if not found:
+        raise ResultsError(
+            f"{path}: has no benchgate records; was it made by `pytest --benchmark-json` with benchgate?"
+        )
+    return found
+
+
+class Journal:
+    """One fsynced line a finished cell, so that a killed session loses only the cell it was in.
+
+    The file holds `{"record": ..., "benchmark": ...}` lines and, after an orderly end, `{"end": true}`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._started = False
+
+    def start(self, keep: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Begin anew, with the entries to keep of the session that is resumed."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".new")
+        with temporary.open("w", encoding="utf-8") as stream:
+            for entry in keep:
+                stream.write(json.dumps(entry) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, self.path)
+        self._started = True
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def end(self) -> None:
+        """The session that started this journal ended in order: there is nothing to resume."""
+        if self._started:
+            self.append({"end": True})
+
+    def unfinished(self) -> list[dict[str, Any]]:
+        """The passed cells of an interrupted session; none when there is no journal or it ended in order.
+
+        A last line that was cut by the kill is passed over: that cell is measured again.
+        """
+        entries = list(self._lines())
+        if any(entry.get("end") for entry in entries):
+            return []
+        return [e for e in entries if (e.get("record") or {}).get("outcome") == PASSED]
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError as error:
+                if number == len(lines):
+                    return
+                raise ResultsError(
+                    f"{self.path}, line {number}: broken journal ({error.msg}); run without --resume to start anew"
+                ) from error
+            if isinstance(entry, dict):
+                yield entry

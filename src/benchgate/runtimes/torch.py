@@ -1,0 +1,230 @@
+"""PyTorch, eager and compiled. The artifact is a state dict, read back memory-mapped and without unpickling code.
+
+A model may have `structure()`: the module without its weights' values, built cheaply from a configuration. Where it has
+none, `build()` is used and its weights are replaced.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchgate.core import Model, Scheme, Session, Unavailable, runtimes
+
+WEIGHTS = "weights.pt"
+
+
+def _to_dtype(module: Any, scheme: Scheme) -> Any:
+    import torch
+
+    return module.to(getattr(torch, scheme.options["dtype"]))
+
+
+def _torchao(module: Any, config: Any) -> Any:
+    """Quantize the linear layers of the bf16 module: torchao's int8 and int4 kernels are fastest from bf16 here."""
+    import torch
+    from torchao.quantization import quantize_
+
+    module = module.to(torch.bfloat16)
+    quantize_(module, config)
+    return module
+
+
+def _int8_dynamic(module: Any, scheme: Scheme) -> Any:
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig
+
+    return _torchao(module, Int8DynamicActivationInt8WeightConfig())
+
+
+def _int8_weight_only(module: Any, scheme: Scheme) -> Any:
+    from torchao.quantization import Int8WeightOnlyConfig
+
+    return _torchao(module, Int8WeightOnlyConfig())
+
+
+def _int4_weight_only(module: Any, scheme: Scheme) -> Any:
+    from torchao.prototype.quantization.int4.inference_workflow import PrototypeInt4WeightOnlyConfig
+
+    # inductor settings are process-wide: one cell must not change how the next one is compiled
+    config = PrototypeInt4WeightOnlyConfig(group_size=scheme.options["group_size"], set_inductor_config=False)
+    return _torchao(module, config)
+
+
+# method -> how this runtime compresses a module
+COMPRESS: Mapping[str, Callable[[Any, Scheme], Any]] = {
+    "float": _to_dtype,
+    "int8-dynamic": _int8_dynamic,
+    "int8-weight-only": _int8_weight_only,
+    "int4-weight-only": _int4_weight_only,
+}
+# Methods that compress linear layers only: a task whose models are made of convolutions gains nothing from them.
+LINEAR_ONLY = frozenset({"int8-dynamic", "int8-weight-only", "int4-weight-only"})
+CONVOLUTIONAL_TASKS = frozenset({"detection"})
+
+# task -> the session that speaks its protocol; every other task gets a plain call
+SESSIONS: Mapping[str, str] = {"causal-lm": "benchgate.runtimes.torch_lm:TorchLMSession"}
+
+
+@dataclass(frozen=True)
+class TorchRuntime:
+    """`compiled` runs the module through torch.compile (inductor)."""
+
+    name: str
+    compiled: bool = False
+    format: str = "torch-state-dict"
+    needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch", "torchao": "torch"})
+
+    def refuses(self, model: Model, scheme: Scheme) -> str | None:
+        if not hasattr(model, "build"):
+            return f"{model.name} is a file of another runtime's format, not a torch module"
+        if scheme.method not in COMPRESS:
+            return f"{self.name} has no {scheme.method} compression"
+        if scheme.method in LINEAR_ONLY and model.task in CONVOLUTIONAL_TASKS:
+            return f"{scheme.name} on {self.name} compresses linear layers, {model.task} models are convolutions"
+        return None
+
+    def missing(self, device: str) -> str | None:
+        return _missing_compiler() if self.compiled and device == "cpu" else None
+
+    def build(self, model: Model, scheme: Scheme, out: Path) -> None:
+        import torch
+
+        module = COMPRESS[scheme.method](model.build().eval(), scheme)
+        torch.save(module.state_dict(), out / WEIGHTS)
+
+    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
+        import torch
+        import torchao  # noqa: F401  registers its tensor types as safe to load
+
+        torch.set_num_threads(threads)
+        state = torch.load(path / WEIGHTS, map_location=device, mmap=device == "cpu", weights_only=True)
+        module = _structure(model).eval()
+        module.load_state_dict(state, assign=True)
+        if hasattr(module, "tie_weights"):
+            module.tie_weights()
+        module = module.requires_grad_(False).to(device)
+        if self.compiled:
+            # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
+            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+            torch._dynamo.reset()
+            module.forward = torch.compile(module.forward)
+        return _session(model.task)(module, device, {"threads": threads, "compiled": self.compiled})
+
+
+def _structure(model: Any) -> Any:
+    """The module that the state dict goes into. Parameters without memory where the model has `structure`."""
+    if not hasattr(model, "structure"):
+        return model.build()
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        return model.structure()
+
+
+def _session(task: str) -> Callable[..., Session]:
+    module, _, name = SESSIONS.get(task, "benchgate.runtimes.torch:TorchSession").partition(":")
+    found: Callable[..., Session] = getattr(import_module(module), name)
+    return found
+
+
+def _missing_compiler() -> str | None:
+    """torch.compile needs a C++ compiler on the CPU; the one it would take is asked of torch itself."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return "torch.compile needs a C++ compiler; apt install g++"
+    return None
+
+
+class TorchSession:
+    """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32)."""
+
+    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any]) -> None:
+        self.module, self.device = module, device
+        self.identity = ""
+        self.kernel: dict[str, Any] = {**kernel, **describe(module)}
+        self.weights_bytes: int | None = weights_bytes(module)
+
+    def __call__(self, inputs: Any) -> Any:
+        import torch
+        from torch.utils._pytree import tree_map
+
+        with torch.inference_mode():
+            return tree_map(to_numpy, self.module(tree_map(self._to_device, inputs)))
+
+    def _to_device(self, leaf: Any) -> Any:
+        import numpy as np
+        import torch
+
+        tensor = torch.from_numpy(leaf) if isinstance(leaf, np.ndarray) else leaf
+        return tensor.to(self.device) if isinstance(tensor, torch.Tensor) else tensor
+
+    def observe(self, call: Callable[[], Any]) -> dict[str, Any]:
+        """The operators that took the time in one call, by share: shows an int8 that silently ran in float."""
+        return {"operators": top_operators(call)}
+
+    def close(self) -> None:
+        del self.module
+
+
+def to_numpy(leaf: Any) -> Any:
+    """A tensor as a numpy array on the CPU; bf16, which numpy does not have, as float32. Anything else as it is."""
+    import torch
+
+    if not isinstance(leaf, torch.Tensor):
+        return leaf
+    return (leaf.float() if leaf.dtype == torch.bfloat16 else leaf).cpu().numpy()
+
+
+def describe(module: Any) -> dict[str, Any]:
+    """Counts of the kinds of weights by tensor type and dtype: `{"Parameter float32": 211, "Int8Tensor": 210}`."""
+    counts: dict[str, int] = {}
+    for parameter in module.parameters():
+        data = parameter.data
+        kind = type(data).__name__ if type(data).__name__ not in ("Tensor", "Parameter") else "dense"
+        label = f"{kind} {str(data.dtype).removeprefix('torch.')}"
+        counts[label] = counts.get(label, 0) + 1
+    return {"weights": counts}
+
+
+def weights_bytes(module: Any) -> int:
+    """Bytes of all parameters and buffers; shared storage (tied embeddings) counts once, packed types as packed."""
+    storages = {}
+    for tensor in [*module.parameters(), *module.buffers()]:
+        for part in _parts(tensor.data):
+            storage = part.untyped_storage()
+            storages[storage.data_ptr()] = min(storage.nbytes(), part.nbytes) or part.nbytes
+    return sum(storages.values())
+
+
+def _parts(tensor: Any) -> list[Any]:
+    """The plain tensors inside a tensor subclass (quantized data, scales, zero points), or the tensor itself."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()
+    return [part for name in names for part in _parts(getattr(tensor, name))]
+
+
+def top_operators(call: Callable[[], Any], limit: int = 4) -> dict[str, float]:
+    """Share of self CPU time of the heaviest operators in one call, from torch's profiler."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        call()
+    events = [e for e in profiled.key_averages() if e.self_cpu_time_total > 0]
+    total = sum(e.self_cpu_time_total for e in events)
+    if not total:
+        raise Unavailable("torch's profiler recorded no operator")
+    events.sort(key=lambda e: -e.self_cpu_time_total)
+    return {e.key: round(e.self_cpu_time_total / total, 3) for e in events[:limit]}
+
+
+runtimes.add(TorchRuntime("torch"))
+runtimes.add(TorchRuntime("torch-compile", compiled=True))

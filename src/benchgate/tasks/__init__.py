@@ -1,0 +1,1 @@
+"""What models are for. Each module registers one task at import."""
