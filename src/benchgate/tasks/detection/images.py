@@ -1,0 +1,83 @@
+"""Reading photographs, fitting them to a model's input, and mapping boxes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchgate.core import DataError
+from benchgate.tasks.detection.boxes import Array
+
+if TYPE_CHECKING:
+    from benchgate.tasks.detection.model import DetectorData
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where the photograph (`width` x `height` pixels) lies in the model's input, in shares of the input (0..1)."""
+
+    width: int
+    height: int
+    left: float
+    top: float
+    wide: float
+    high: float
+
+    def to_image(self, boxes: Array, clip: bool) -> Array:
+        """Boxes [n, 4] in shares of the input as x1 y1 x2 y2 in pixels of the photograph, clipped to it if `clip`."""
+        offset = np.array([self.left, self.top, self.left, self.top])
+        share = np.array([self.wide, self.high, self.wide, self.high])
+        limit = np.array([self.width, self.height, self.width, self.height])
+        moved: Array = (boxes - offset) / share * limit
+        return np.clip(moved, 0, limit) if clip else moved
+
+
+def read_image(path: Path) -> Array:
+    """RGB pixels uint8 [height, width, 3] of any image that Pillow reads: grayscale, palette and CMYK are converted.
+
+    Raises DataError, naming the file, for one that is missing, no image, truncated or corrupt.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError as error:
+        raise DataError(f"image {path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"image {path}: not an image that Pillow can read") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"image {path}: corrupt ({error})") from error
+
+
+def prepare(image: Array, model: DetectorData) -> tuple[Array, Fit]:
+    """The model's input float32 [3, height, width] from pixels uint8 [h, w, 3], and where they lie in it."""
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    rows, columns = model.size
+    wide, high = _target(width, height, columns, rows, model.preparation.resize)
+    resized = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((wide, high), Image.Resampling.BILINEAR))
+    left, top = (columns - wide) // 2, (rows - high) // 2
+    if (wide, high) != (columns, rows):
+        canvas = np.full((rows, columns, 3), model.preparation.pad, dtype=np.uint8)
+        canvas[top : top + high, left : left + wide] = resized
+        resized = canvas
+    if model.preparation.channels == "bgr":
+        resized = resized[:, :, ::-1]
+    mean = np.asarray(model.preparation.mean, dtype=np.float32)
+    std = np.asarray(model.preparation.std, dtype=np.float32)
+    pixels = ((resized.astype(np.float32) - mean) / std).transpose(2, 0, 1)
+    fit = Fit(width, height, left / columns, top / rows, wide / columns, high / rows)
+    return np.ascontiguousarray(pixels), fit
+
+
+def _target(width: int, height: int, columns: int, rows: int, resize: str) -> tuple[int, int]:
+    """Pixels (width, height) that the photograph takes in the input."""
+    if resize == "stretch":
+        return columns, rows
+    scale = min(columns / width, rows / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
