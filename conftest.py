@@ -1,1 +1,1 @@
-pytest_plugins = ["fixtures.language_model"]
+pytest_plugins = ["fixtures.language_model", "fixtures.null", "fixtures.detection"]

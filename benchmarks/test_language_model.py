@@ -5,24 +5,31 @@ import pytest
 MODEL = "smollm2-135m"
 TORCH = ["torch"]
 SCHEMES = ["fp32", "bf16", "int8-dynamic", "int8-weight-only", "int4-weight-only"]
-# Share of the fp32 model's top-1 that a scheme must keep, measured in the same session on the same passages.
-FLOORS = {"bf16": 0.98, "int8-dynamic": 0.95, "int8-weight-only": 0.95, "int4-weight-only": 0.75}
+# How much a scheme may raise the perplexity of the fp32 model, on the same passages in the same session. Perplexity,
+# not top-1: at 200 passages one of them is 1.4 % of top-1, more than what is to be seen. Round-to-nearest int4 hurts a
+# model of this size badly; that is a fact to show, and the ceiling only catches a kernel that broke.
+CEILINGS = {"bf16": 1.02, "int8-dynamic": 1.12, "int8-weight-only": 1.05, "int4-weight-only": 3.0}
 
 
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
 def test_language_model(cell, passages):
     """Prefill speed, size, peak memory and last-word accuracy; a scheme may lose only so much of the latter."""
     result = cell.measure(data=passages)
-    floor = FLOORS.get(cell.cell.scheme)
-    if floor is not None:
-        assert result["top1"] >= floor * cell.reference("fp32", data=passages)["top1"]
+    ceiling = CEILINGS.get(cell.cell.scheme)
+    if ceiling is not None:
+        assert result["perplexity"] <= ceiling * cell.reference("fp32", data=passages)["perplexity"]
 
 
 @pytest.mark.cells(model=MODEL, scheme=["fp32", "bf16"], runtime=TORCH)
-@pytest.mark.cells(model=MODEL, scheme="fp32", runtime="torch-compile")
 @pytest.mark.parametrize("context", [32, 512])
 def test_prefill(cell, context):
     cell.measure("prefill", context=context, meters=())
+
+
+@pytest.mark.cells(model=MODEL, scheme="fp32", runtime="torch-compile")
+def test_compiled_prefill(cell):
+    """The compile time is first_call_s."""
+    cell.measure("prefill", context=128, meters=())
 
 
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)

@@ -17,6 +17,7 @@ from benchgate.core import (
     schemes,
     tasks,
 )
+from benchgate.metrics import Row, add_row
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ model = models.add
 scheme = schemes.add
 runtime = runtimes.add
 task = tasks.add
+metric_row = add_row
 
 __all__ = [
     "BenchgateError",
@@ -31,9 +33,11 @@ __all__ = [
     "DataError",
     "InvalidOutput",
     "Metric",
+    "Row",
     "Scheme",
     "Unavailable",
     "Work",
+    "metric_row",
     "model",
     "models",
     "runtime",

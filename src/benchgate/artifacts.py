@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchgate import cache
-from benchgate.core import BenchgateError, Model, Runtime, Scheme
+from benchgate.core import BenchgateError, Model, Runtime, Scheme, all_needs
 from benchgate.packages import versions
 
 MANIFEST = "benchgate.json"
@@ -29,7 +29,7 @@ def artifact_key(model: Model, scheme: Scheme, runtime: Runtime) -> dict[str, An
         "scheme": scheme.as_dict(),
         "runtime": runtime.name,
         "format": runtime.format,
-        "packages": versions(runtime.needs),
+        "packages": versions(all_needs(runtime)),
     }
 
 
@@ -83,7 +83,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 def _damage(folder: Path) -> str | None:
     """What is wrong with a finished artifact, or None. Lengths only: a hash of gigabytes at each use costs too much."""
     try:
-        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        expected = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"no readable manifest ({error})"
     found = _sizes(folder)

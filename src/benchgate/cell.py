@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from benchgate import run as running
-from benchgate.core import BenchgateError, Cell, Model, models
+from benchgate.core import BenchgateError, Cell, InvalidOutput, Model, models
 from benchgate.devices import usable_cores
 from benchgate.meters import ALL
 from benchgate.results import Record
@@ -78,11 +79,17 @@ class MeasuredCell:
         """
         others = self._meters if self._meters is not None else meters
         threads = usable_cores() if threads is None else threads
-        run = self._loaded(self.cell, threads, operation, params)
-        run.benchmark, (run.max_time, run.min_rounds) = self._benchmark, self._limits
-        score = operation is None or data is not None
-        wanted = dict.fromkeys(["latency", *others])
-        record = running.measure(run, self._key, {**self._params, **params}, list(wanted), score, data)
+        try:
+            run = self._loaded(self.cell, threads, operation, params)
+            run.benchmark, (run.max_time, run.min_rounds) = self._benchmark, self._limits
+            score = operation is None or data is not None
+            wanted = dict.fromkeys(["latency", *others])
+            shown = plain({**self._params, **params})
+            record = _finite(running.measure(run, self._key, shown, list(wanted), score, data))
+        except BaseException:
+            # Half a measurement, also one cut by Ctrl-C, is none: it does not go into pytest-benchmark's file.
+            self._benchmark.has_error = True
+            raise
         self._benchmark.extra_info["benchgate"] = record.as_dict()
         self._in.records[self._key] = record
         return Result(record)
@@ -93,18 +100,23 @@ class MeasuredCell:
         What a floor is held against: `assert result["top1"] >= 0.9 * cell.reference(data=passages)["top1"]`.
         """
         other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
-        known = self._in.measured(self._key, other)
+        about = data.describe() if hasattr(data, "describe") else None
+        known = self._in.scored(self._key, other, about)
         if known is not None:
             return Result(known)
-        self.close()
-        run = self._loaded(other, usable_cores(), None, {})
-        record = running.measure(run, f"{self._key} (reference {other})", {}, (), True, data)
-        self._in.references[self._in.test_of(self._key), str(other)] = record
+        try:
+            run = self._loaded(other, usable_cores(), None, {})
+            record = _finite(running.measure(run, f"{self._key} (reference {other})", {}, (), True, data))
+        finally:
+            # `session` is this cell's model, not the reference's.
+            self.close()
+        self._in.keep_reference(self._key, other, about, record)
         return Result(record)
 
     def _loaded(self, cell: Cell, threads: int, operation: str | None, params: Mapping[str, Any]) -> running.Run:
         if threads < 1:
             raise BenchgateError(f"threads={threads}: at least 1 is needed")
+        self.close()
         path, self._session = running.load(cell, threads)
         return running.prepare(cell, path, self._session, threads, operation, params)
 
@@ -120,3 +132,16 @@ class MeasuredCell:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A test's parameters as JSON can hold them: an object becomes its text."""
+    return {k: v if v is None or isinstance(v, bool | int | float | str) else str(v) for k, v in params.items()}
+
+
+def _finite(record: Record) -> Record:
+    """The record itself. Raises InvalidOutput for NaN and infinity: no comparison with them ever fails."""
+    for name, metric in record.metrics.items():
+        if not math.isfinite(metric.value):
+            raise InvalidOutput(f"{record.key}: {name} is {metric.value}; the model's output cannot be scored")
+    return record

@@ -176,7 +176,9 @@ class Runtime(Protocol):
     """What executes a model.
 
     `needs` maps the import names it cannot do without to the extra that installs them; that one fact decides
-    availability, the skip's reason and the install hint. `format` names its artifact's file format.
+    availability, the skip's reason and the install hint. `format` names its artifact's file format. A runtime whose
+    `build` takes more packages than its `load` names those in `build_needs`: their versions decide what it writes, but
+    they are not imported to run it.
     """
 
     name: str
@@ -232,7 +234,7 @@ class Registry(Generic[Named]):
         return item
 
     def __getitem__(self, name: str) -> Named:
-        found = self._items.get(name) or self.resolve(name)
+        found = self._items[name] if name in self._items else self.resolve(name)
         if found is None:
             raise UnknownName(self.unknown(name))
         return found
@@ -268,6 +270,11 @@ models: Registry[Model] = Registry("model")
 schemes: Registry[Scheme] = Registry("scheme")
 runtimes: Registry[Runtime] = Registry("runtime")
 tasks: Registry[Task] = Registry("task")
+
+
+def all_needs(runtime: Runtime) -> Mapping[str, str]:
+    """Import name -> extra of everything that decides what a runtime's figures are: to run and to build."""
+    return {**runtime.needs, **getattr(runtime, "build_needs", {})}
 
 
 def operations(task: Task) -> Mapping[str, Callable[..., Work]]:

@@ -60,7 +60,8 @@ def _fetch(url: str, part: Path, size: int | None, client: Fetcher) -> None:
             expected = int(response.headers.get("Content-Length", 0)) + (have if resumed else 0)
             with part.open("ab" if resumed else "wb") as stream, progress(target_name(url), expected) as advance:
                 advance(have if resumed else 0)
-                for chunk in response.iter_bytes(CHUNK):
+                # As it comes: collecting it into larger chunks would lose what a cut leaves of the last one.
+                for chunk in response.iter_bytes():
                     stream.write(chunk)
                     advance(len(chunk))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -71,7 +72,7 @@ def _fetch(url: str, part: Path, size: int | None, client: Fetcher) -> None:
 
 
 def target_name(url: str) -> str:
-    return url.rstrip("/").rpartition("/")[2].partition("#")[0].partition("?")[0]
+    return url.partition("#")[0].partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def http_client(**options: Any) -> Fetcher:

@@ -7,6 +7,7 @@ This first form holds a value against the median of its comparable baselines wit
 from __future__ import annotations
 
 import fnmatch
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,8 @@ class Policy:
 
     def tolerance(self, key: str, row: Row, own: Mapping[str, float]) -> float | None:
         """The tolerance of one metric of one cell: the mark's (`own`), the cell's, the project's, the table's."""
-        matching = [values for glob, values in self.cells.items() if fnmatch.fnmatchcase(key, glob)]
+        # Node ids end in [...]: brackets stand for themselves, only * and ? are wild.
+        matching = [values for glob, values in self.cells.items() if fnmatch.fnmatchcase(key, glob.replace("[", "[[]"))]
         for source in (own, *reversed(matching), self.tolerances):
             if row.name in source:
                 return source[row.name]
@@ -128,16 +130,15 @@ def _compare_metric(
     if not having:
         return Finding("new", record.key, name, reason="no baseline has this metric")
     row = row_of(name, now or having[-1].metrics[name])
+    comparable = having if row.across_machines else [b for b in having if not _why_not(record, b)]
+    if not comparable:
+        value = None if now is None else now.value
+        return Finding("not compared", record.key, name, value, reason=f"other machine: {_why_not(record, having[-1])}")
     if now is None:
         reason = record.missing.get(name, "it was not measured")
         # A figure that needs more samples than this run had is no finding; a floor that vanished is.
         kind: Kind = "informative" if policy.tolerance(record.key, row, own) is None else "no longer measured"
         return Finding(kind, record.key, name, reason=reason)
-    comparable = having if row.across_machines else [b for b in having if not _why_not(record, b)]
-    if not comparable:
-        return Finding(
-            "not compared", record.key, name, now.value, reason=f"other machine: {_why_not(record, having[-1])}"
-        )
     reference = statistics.median(b.metrics[name].value for b in comparable)
     tolerance = policy.tolerance(record.key, row, own)
     if tolerance is None:
@@ -153,7 +154,12 @@ def _why_not(record: Record, baseline: Record) -> str:
 
 
 def _verdict(now: Metric, reference: float, tolerance: float, row: Row) -> Kind:
-    """Worse or better than `reference` by more than the tolerance, which is relative or (accuracies) absolute."""
+    """Worse or better than `reference` by more than the tolerance, which is relative or (accuracies) absolute.
+
+    NaN and infinity are worse than anything: they compare as false and would otherwise pass.
+    """
+    if not math.isfinite(now.value):
+        return "regressed"
     worse = now.value - reference if row.better == "lower" else reference - now.value
     limit = tolerance if row.absolute else tolerance * abs(reference)
     # The slack lets a change of exactly the tolerance pass in spite of binary fractions.
@@ -180,13 +186,14 @@ def compare_sessions(
 
 
 def gone(baselines: Iterable[Record], current: Iterable[Record]) -> list[Finding]:
-    """A finding for each cell that passed in a baseline and was not measured now."""
+    """A finding for each cell that passed in a baseline and was not measured, or not to its end, now."""
+    said = {"skipped": "skipped now: {}", "running": "interrupted"}
     seen = {record.key: record for record in current}
     keys = dict.fromkeys(b.key for b in baselines if b.is_baseline)
     return [
-        Finding("gone", key, reason="" if key not in seen else f"skipped now: {seen[key].reason}")
+        Finding("gone", key, reason="" if key not in seen else said[seen[key].outcome].format(seen[key].reason))
         for key in keys
-        if key not in seen or seen[key].outcome == "skipped"
+        if key not in seen or seen[key].outcome in said
     ]
 
 

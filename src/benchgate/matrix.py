@@ -50,7 +50,7 @@ def parse_mark(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, tupl
     axes = {}
     for axis in AXES:
         value = kwargs.get(axis, DEFAULTS.get(axis))
-        names = (value,) if isinstance(value, str) else tuple(value or ())
+        names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
         if not names or not all(isinstance(name, str) for name in names):
             raise MarkError(f"cells needs {axis}= a name or a list of names, got {value!r}; write {example}")
         axes[axis] = names

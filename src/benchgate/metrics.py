@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchgate.core import Better, Metric
+from benchgate.core import BenchgateError, Better, DuplicateName, Metric, unknown_name
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,25 @@ ROWS = [
     Row("power_w", "W", "lower", "energy", "power"),
 ]
 
-TABLE: Mapping[str, Row] = {row.name: row for row in ROWS}
+TABLE: dict[str, Row] = {row.name: row for row in ROWS}
 GROUPS = ("time", "throughput", "accuracy", "memory", "size", "energy")
 
 
-def row_of(name: str, metric: Metric) -> Row:
-    """The table's row, or for a suite's own metric one made of what the metric says of itself.
+def add_row(row: Row) -> Row:
+    """Give a suite's own metric its row: a tolerance, so that it is gated, a column title, a unit.
 
-    A metric of unknown name is gated like an accuracy when higher is better and it has no time unit, else shown only.
+    Called at import, beside the task that returns the metric. Raises DuplicateName for a name that has another row.
     """
+    if TABLE.get(row.name, row) != row:
+        raise DuplicateName(f"metric {row.name!r} has a row already: {TABLE[row.name]}; choose another name")
+    if row.group not in GROUPS:
+        raise BenchgateError(f"metric {row.name!r}: {unknown_name('group', row.group, GROUPS)}")
+    TABLE[row.name] = row
+    return row
+
+
+def row_of(name: str, metric: Metric) -> Row:
+    """The table's row, or for a name that has none one made of what the metric says of itself: shown, never gated."""
     known = TABLE.get(name)
     if known is not None:
         return known

@@ -11,10 +11,10 @@ def outcome_of(report: Any, excinfo: Any, waived: bool) -> tuple[str, str]:
     """(outcome, reason) of a pytest report; `waived` when its regressions were accepted by --accept-regressions."""
     if report.passed:
         return ("accepted" if waived else "passed"), ""
-    if report.skipped:
+    if report.skipped and not hasattr(report, "wasxfail"):
         return "skipped", _skip_reason(report)
     error = excinfo.value if excinfo is not None else None
-    reason = _one_line(error)
+    reason = _one_line(report.longrepr if error is None else error)
     if is_out_of_memory(error):
         return "oom", reason
     return ("error" if report.when == "setup" else "failed"), reason
@@ -33,6 +33,6 @@ def _skip_reason(report: Any) -> str:
     return text.removeprefix("Skipped: ")
 
 
-def _one_line(error: BaseException | None) -> str:
+def _one_line(error: object) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:500] if lines else type(error).__name__

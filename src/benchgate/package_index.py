@@ -6,11 +6,13 @@ the maintained stand-alone implementation of the simple repository API) with the
 
 from __future__ import annotations
 
-import shlex
+import ast
+import gzip
 import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,7 +61,7 @@ def parse_settings(listing: str, default_index: str) -> IndexSettings:
         name, separator, value = line.partition("=")
         section, _, key = name.strip().rpartition(".")
         if separator:
-            values.setdefault(key, {})[section] = " ".join(shlex.split(value))
+            values.setdefault(key, {})[section] = _unquoted(value)
 
     def one(key: str) -> str | None:
         found = values.get(key, {})
@@ -77,6 +79,14 @@ def parse_settings(listing: str, default_index: str) -> IndexSettings:
         no_index=(one("no-index") or "").lower() in ("1", "true", "yes"),
         client=options,
     )
+
+
+def _unquoted(value: str) -> str:
+    """pip lists its values as Python strings; those of several lines have their line ends escaped."""
+    try:
+        return " ".join(str(ast.literal_eval(value)).split())
+    except (ValueError, SyntaxError):
+        return " ".join(value.split())
 
 
 def find(project: str, version: str, sdist: bool, settings: IndexSettings) -> tuple[str, str | None, Any]:
@@ -102,7 +112,9 @@ def find(project: str, version: str, sdist: bool, settings: IndexSettings) -> tu
             f"no {'sdist' if sdist else 'wheel'} of {project}=={version} in the package index "
             f"({settings.index_url if not settings.no_index else 'find-links only'}): offline, or not mirrored there"
         )
-    return links[0].normalized, (links[0].hashes or {}).get("sha256"), client
+    # `hash_option` has the hash of a JSON page and of an HTML page's fragment alike.
+    sha256 = (links[0].hash_option or {}).get("sha256", [None])[0]
+    return links[0].normalized, sha256, client
 
 
 @contextmanager
@@ -121,7 +133,8 @@ def open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
                     yield stream
     except KeyError as error:
         raise FetchError(f"{archive.name} has no file {member!r}") from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
         raise FetchError(
-            f"{archive.name} is not a readable archive ({error}); delete {archive} and try again"
+            f"{archive.name} is not a readable archive ({reason}); delete {archive} and try again"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Mapping
@@ -24,9 +25,15 @@ def _installed(import_name: str) -> bool:
         return False
 
 
+@functools.cache
+def _owners() -> Mapping[str, list[str]]:
+    """Import name -> distributions; reading every installed package's file list takes most of a second."""
+    return importlib.metadata.packages_distributions()
+
+
 def versions(import_names: Iterable[str]) -> dict[str, str]:
     """Installed versions by import name; what is not there is left out."""
-    owners = importlib.metadata.packages_distributions()
+    owners = _owners()
     found = {}
     for name in sorted(set(import_names)):
         for distribution in owners.get(name.partition(".")[0], [])[:1]:

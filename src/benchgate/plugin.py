@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from importlib.metadata import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from pytest_benchmark import logger as benchmark_logger
+from pytest_benchmark import utils as benchmark_utils
 
 from benchgate import matrix, registration
-from benchgate.cell import MeasuredCell
-from benchgate.core import BenchgateError, Cell, runtimes
-from benchgate.gate import parse_policy
+from benchgate.cell import MeasuredCell, plain
+from benchgate.core import BenchgateError, Cell, Unavailable, UnknownName, runtimes, unknown_name
+from benchgate.devices import devices
+from benchgate.gate import Policy, parse_policy
 from benchgate.meters import meters
 from benchgate.outcomes import outcome_of
 from benchgate.project import read_settings
@@ -70,38 +75,43 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "cells(model, scheme, runtime, device, tolerance): the matrix that the test's `cell` fixture runs over",
     )
+    if not hasattr(config.option, "benchmark_save_data"):
+        raise pytest.UsageError("benchgate measures with pytest-benchmark; run without -p no:benchmark")
+    # The gate says which metrics are not compared and why; pytest-benchmark's warning prints both machines whole.
+    config.addinivalue_line("filterwarnings", "ignore:Benchmark machine_info is different")
     # Percentiles and intervals are computed from the single rounds: without them a stored result is a dead end.
     config.option.benchmark_save_data = True
-    try:
-        registration.load_builtin()
-        raw = read_settings(config.rootpath)
-        policy = parse_policy(raw.get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
-        for name in config.option.meters or ():
-            _ = meters[name]
-    except BenchgateError as error:
-        raise pytest.UsageError(str(error)) from error
-    config.stash[SESSION] = Session(
-        policy,
+    ours = config.stash[SESSION] = Session(
+        Policy(),
         Journal(config.rootpath / JOURNAL),
         strict=config.option.gate_strict,
         accept=config.option.accept_regressions,
     )
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    config, ours = session.config, session.config.stash[SESSION]
-    benchmarks: Any = config.pluginmanager.getplugin("pytest-benchmark")
     try:
-        for axis in matrix.AXES:
-            matrix.check_names(axis, getattr(config.option, f"cell_{axis}"))
-        if benchmarks.compare:
-            ours.baselines = load_baselines(benchmarks.compare, benchmarks.storage)
-            ours.comparing = bool(ours.baselines)
+        registration.load_builtin()
+        raw = read_settings(config.rootpath)
+        ours.policy = parse_policy(raw.get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
+        for name in config.option.meters or ():
+            _ = meters[name]
+        if config.option.benchmark_compare:
+            # Before pytest-benchmark loads the same: it has a traceback, or a warning, for a baseline that is no good.
+            ours.comparing = True
+            ours.baselines = load_baselines(config.option.benchmark_compare, _storage(config))
         if config.option.resume:
             ours.resumed = {entry["record"]["key"]: entry for entry in ours.journal.unfinished()}
     except BenchgateError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _storage(config: pytest.Config) -> Any:
+    """Where pytest-benchmark will look: its own is made only later."""
+    utils: Any = benchmark_utils
+    logger: Any = benchmark_logger.Logger
+    quiet, machine = logger(logger.QUIET, config=config), utils.get_machine_id()
+    option = config.option
+    return utils.load_storage(
+        option.benchmark_storage, logger=quiet, default_machine_id=machine, netrc=option.benchmark_netrc
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -127,13 +137,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ours = config.stash[SESSION]
+    try:
+        _check_needs(config.option.need)
+        for axis in matrix.AXES:
+            matrix.check_names(axis, getattr(config.option, f"cell_{axis}"))
+    except BenchgateError as error:
+        raise pytest.UsageError(str(error)) from error
     if ours.errors:
         raise pytest.UsageError("\n".join(ours.errors))
     ours.collected = {item.nodeid for item in items}
 
 
+def _check_needs(needs: list[str]) -> None:
+    """A typing error in --need would turn a failure back into a skip. Raises UnknownName."""
+    known = {*runtimes, *devices, *(metadata("benchgate").get_all("Provides-Extra") or ())}
+    known |= {name for runtime in runtimes.values() for pair in runtime.needs.items() for name in pair}
+    for name in needs:
+        if name not in known:
+            raise UnknownName(unknown_name("--need", name, sorted(known)))
+
+
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    return config.stash[SESSION].left_out_lines()
+    return config.stash[SESSION].header()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -141,15 +166,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     cell = _cell_of(item)
     if cell is None:
         return
-    config, ours = item.config, item.config.stash[SESSION]
+    ours = item.config.stash[SESSION]
     ours.tolerances[item.nodeid] = matrix.tolerance_of(item.iter_markers("cells"))
-    if item.nodeid in ours.resumed:
+    if ours.take_resumed(item.nodeid):
         pytest.skip("measured before the last run was interrupted (--resume)")
     reason = matrix.missing(cell)
     if reason is None:
         return
-    ours.records[item.nodeid] = Record.unmeasured(item.nodeid, cell)
-    if matrix.is_needed(cell, config.option.need):
+    _skip_or_fail(item, reason)
+
+
+def _skip_or_fail(item: pytest.Item, reason: str) -> NoReturn:
+    """What cannot be had here is a skip with its reason; under --need it is a failure."""
+    cell = _cell_of(item)
+    if cell is not None and matrix.is_needed(cell, item.config.option.need):
         pytest.fail(f"{cell} is needed (--need) and cannot run: {reason}", pytrace=False)
     pytest.skip(reason)
 
@@ -162,11 +192,10 @@ def cell(
     config, item = request.config, request.node
     mark = item.get_closest_marker("benchmark")
     options = {**config.pluginmanager.getplugin("pytest-benchmark").options, **(mark.kwargs if mark else {})}
-    params = {name: value for name, value in item.callspec.params.items() if name not in matrix.AXES}
     measured = MeasuredCell(
         Cell(model, scheme, runtime, device),
         item.nodeid,
-        params,
+        _params_of(item),
         benchmark,
         (float(options["max_time"]), int(options["min_rounds"])),
         config.option.meters,
@@ -178,7 +207,10 @@ def cell(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    result = yield
+    try:
+        result = yield
+    except Unavailable as unavailable:
+        _skip_or_fail(item, str(unavailable))
     ours = item.config.stash[SESSION]
     failed = ours.judge(item.nodeid)
     if failed and not ours.accept:
@@ -192,6 +224,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     ours = item.config.stash[SESSION]
     if report.when == "call" or (report.when == "setup" and not report.passed):
         outcome, reason = outcome_of(report, call.excinfo, ours.waived(item.nodeid))
+        cell = _cell_of(item)
+        if outcome not in ("passed", "accepted") and cell is not None and item.nodeid not in ours.records:
+            # Skipped, or dead before there was anything to keep: that too is a result.
+            ours.records[item.nodeid] = replace(Record.unmeasured(item.nodeid, cell), params=plain(_params_of(item)))
         fixture = getattr(item, "funcargs", {}).get("benchmark")
         stats = fixture.stats if fixture is not None and not fixture.has_error else None
         record = ours.finish(item.nodeid, outcome, reason, stats.as_dict() if stats is not None else None)
@@ -200,6 +236,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(output_json: dict[str, Any], config: pytest.Config) -> None:
     config.stash[SESSION].complete(output_json)
 
@@ -211,17 +248,31 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         ours.journal.start(list(ours.resumed.values()))
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
+class _Untimed:
+    """Stands in pytest-benchmark's list when nothing was timed, so that it writes its file, and is in none of it."""
+
+    has_error = True
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
-    ours = session.config.stash[SESSION]
-    scope = session.config.args
-    ours.find_gone(lambda key: any(_covers(argument, key, session.config) for argument in scope))
+    ours, scope = session.config.stash[SESSION], session.config.args
+    finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if finished and not session.config.option.collectonly:
+        ours.find_gone(lambda key: any(_covers(argument, key, session.config) for argument in scope))
     if ours.strict and ours.gone and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    ran_all = not (session.shouldstop or session.shouldfail)
-    if ran_all and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    benchmarks: Any = session.config.pluginmanager.getplugin("pytest-benchmark")
+    if ours.records and not benchmarks.benchmarks:
+        benchmarks.benchmarks.append(_Untimed())
+    result = yield
+    # Only now are the results in their file.
+    if finished and not (session.shouldstop or session.shouldfail):
         ours.journal.end()
-    return (yield)
+    return result
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -237,11 +288,17 @@ def _cell_of(item: pytest.Item) -> Cell | None:
     return cell if cell.runtime in runtimes else None
 
 
+def _params_of(item: Any) -> dict[str, Any]:
+    """The test's parameters beside the axes."""
+    return {name: value for name, value in item.callspec.params.items() if name not in matrix.AXES}
+
+
 def _covers(argument: str, key: str, config: pytest.Config) -> bool:
     """Whether a command-line argument (folder, file or node id) takes in the test that `key` is the node id of."""
-    path, _, _ = argument.partition("::")
+    path, _, inside = argument.partition("::")
     absolute = (config.invocation_params.dir / path).resolve()
-    file = (config.rootpath / key.partition("::")[0]).resolve()
-    if "::" in argument:
-        return key.startswith(f"{absolute.relative_to(config.rootpath).as_posix()}::{argument.partition('::')[2]}")
+    own_path, _, own = key.partition("::")
+    file = (config.rootpath / own_path).resolve()
+    if inside:
+        return file == absolute and (own == inside or own.startswith((f"{inside}[", f"{inside}::")))
     return file == absolute or absolute in file.parents

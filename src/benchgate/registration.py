@@ -14,7 +14,10 @@ BUILTIN = (
     "benchgate.schemes",
     "benchgate.passages",
     "benchgate.tasks.causal_lm",
+    "benchgate.tasks.detection",
     "benchgate.runtimes.torch",
+    "benchgate.runtimes.onnxruntime",
+    "benchgate.runtimes.litert",
 )
 GROUP = "benchgate"
 

@@ -74,6 +74,7 @@ def parse_record(block: Any, where: str) -> Record:
     try:
         values = {k: v for k, v in block.items() if k in known}
         values["metrics"] = {name: _parse_metric(m) for name, m in block["metrics"].items()}
+        Cell(**block["cell"])
         record = Record(**values)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ResultsError(f"{where}: broken benchgate record ({error}); measure it again to replace it") from error
@@ -83,13 +84,15 @@ def parse_record(block: Any, where: str) -> Record:
 
 
 def _parse_metric(raw: Mapping[str, Any]) -> Metric:
-    value = float(raw["value"])
-    if not math.isfinite(value):
-        raise ValueError(f"value {raw['value']!r} is not finite")
+    numbers = {name: float(raw[name]) for name in ("low", "high") if raw.get(name) is not None}
+    numbers["value"] = float(raw["value"])
+    for name, number in numbers.items():
+        if not math.isfinite(number):
+            raise ValueError(f"{name} {raw[name]!r} is not finite")
     if raw["better"] not in ("lower", "higher"):
         raise ValueError(f"better={raw['better']!r} is neither 'lower' nor 'higher'")
     known = {f.name for f in fields(Metric)}
-    return Metric(**{**{k: v for k, v in raw.items() if k in known}, "value": value})
+    return Metric(**{**{k: v for k, v in raw.items() if k in known}, **numbers})
 
 
 def _upgraded(block: dict[str, Any], where: str) -> dict[str, Any]:
@@ -130,7 +133,8 @@ def records_of(document: Mapping[str, Any], where: str) -> list[Record]:
         for bench in document["benchmarks"]
         if isinstance(bench, dict) and "benchgate" in (bench.get("extra_info") or {})
     ]
-    blocks += (document.get("benchgate") or {}).get("untimed", [])
+    own = document.get("benchgate")
+    blocks += (own.get("untimed") or []) if isinstance(own, dict) else []
     return [parse_record(block, f"{where}[{index}]") for index, block in enumerate(blocks)]
 
 

@@ -26,12 +26,19 @@ class Resumable(MutableMapping[str, Any]):
 
     def __enter__(self) -> Resumable:
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            whole: list[str] = []
+            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
                 try:
-                    self._values.update(json.loads(line))
+                    values = json.loads(line)
                 except ValueError:
-                    # The line that the interruption cut: its items are made again.
+                    values = None
+                if not (isinstance(values, dict) and line.endswith("\n")):
+                    # The line that the interruption cut: its items are made again, and the next need a fresh line.
+                    with cache.explained(self.path):
+                        self.path.write_text("".join(whole), encoding="utf-8")
                     break
+                self._values.update(values)
+                whole.append(line)
         return self
 
     def __exit__(
@@ -61,6 +68,7 @@ class Resumable(MutableMapping[str, Any]):
 
     def __delitem__(self, name: str) -> None:
         del self._values[name]
+        self._new = [new for new in self._new if new != name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -21,7 +21,9 @@ from benchgate.core import (
     Session,
     Task,
     Unavailable,
+    UnknownName,
     Work,
+    all_needs,
     models,
     operations,
     runtimes,
@@ -75,13 +77,13 @@ def load(cell: Cell, threads: int) -> tuple[Path, Session]:
 def prepare(
     cell: Cell, path: Path, session: Session, threads: int, operation: str | None, params: Mapping[str, Any]
 ) -> Run:
-    """A Run of one operation (the task's first where None). Raises UnknownName-like DataError for an unknown one."""
+    """A Run of one operation (the task's first where None). Raises UnknownName for one it has not."""
     model = models[cell.model]
     task = tasks[model.task]
     known = operations(task)
     name = operation or next(iter(known))
     if name not in known:
-        raise Unavailable(unknown_name(f"operation of {task.name}", name, list(known)))
+        raise UnknownName(unknown_name(f"operation of {task.name}", name, list(known)))
     work = known[name](session, model, **params)
     return Run(
         cell, model, schemes[cell.scheme], runtimes[cell.runtime], devices[cell.device], task, path, session, threads,
@@ -109,7 +111,7 @@ def measure(
         missing={name: reason for name, reason in run.missing.items() if name not in metrics},
         version=run.model.version,
         machine=dict(fingerprint(run.cell.device)),
-        packages=versions(run.runtime.needs),
+        packages=versions(all_needs(run.runtime)),
         kernel=dict(run.session.kernel),
         details={"threads": run.threads, **run.details},
     )
@@ -120,5 +122,7 @@ def _read(run: Run, name: str) -> Mapping[str, Metric]:
     try:
         return meter.measure(run)
     except Unavailable as unavailable:
+        if not meter.optional:
+            raise
         run.missing.update(dict.fromkeys(meter.gives, str(unavailable)))
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchgate import gate
-from benchgate.core import Cell
+from benchgate.core import Cell, models
 from benchgate.gate import Finding, Policy
 from benchgate.matrix import LeftOut
-from benchgate.results import Journal, Record, ResultsError, read_document, records_of
+from benchgate.metrics import row_of
+from benchgate.results import Journal, Record, ResultsError, parse_record, read_document, records_of
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Session:
     resumed: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     gone: list[Finding] = field(default_factory=list)
-    references: dict[tuple[str, str], Record] = field(default_factory=dict)
+    references: dict[tuple[str, str, str], Record] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -43,13 +45,31 @@ class Session:
         """The test function of a node id, without its parameters."""
         return key.partition("[")[0]
 
-    def measured(self, key: str, cell: Cell) -> Record | None:
-        """This session's record of another cell by the same test as `key`'s, or one that was scored as a reference."""
-        test = self.test_of(key)
-        wanted = asdict(cell)
-        same_test = (r for k, r in self.records.items() if self.test_of(k) == test and r.metrics)
-        found = next((r for r in same_test if r.cell == wanted), None)
-        return found or self.references.get((test, str(cell)))
+    def scored(self, key: str, cell: Cell, data: Any) -> Record | None:
+        """This session's record with the accuracy of another cell on the same data (`describe()`), by the same test as
+        `key`'s; or one that was scored as a reference."""
+        test, wanted = self.test_of(key), asdict(cell)
+        for other, record in self.records.items():
+            same = self.test_of(other) == test and record.cell == wanted and record.details.get("data") == data
+            if same and any(row_of(name, m).group == "accuracy" for name, m in record.metrics.items()):
+                return record
+        return self.references.get((test, str(cell), str(data)))
+
+    def keep_reference(self, key: str, cell: Cell, data: Any, record: Record) -> None:
+        self.references[self.test_of(key), str(cell), str(data)] = record
+
+    def take_resumed(self, key: str) -> bool:
+        """Whether the interrupted run's record stays: same model version, and nothing that the gate fails."""
+        entry = self.resumed.get(key)
+        if entry is None:
+            return False
+        record = parse_record(entry["record"], f"{self.journal.path}: {key}")
+        self.records[key] = record
+        if record.version == models[record.cell["model"]].version and (self.accept or not self.judge(key)):
+            return True
+        del self.records[key], self.resumed[key]
+        self.findings.pop(key, None)
+        return False
 
     def judge(self, key: str) -> list[Finding]:
         """The gate's findings for the cell that was just measured; returns those that fail it."""
@@ -64,20 +84,24 @@ class Session:
         """Whether the cell has regressions that --accept-regressions let pass."""
         return self.accept and bool(gate.failing(self.findings.get(key, []), self.strict))
 
-    def left_out_lines(self) -> list[str]:
-        """For the header: how many combinations make no sense, by reason."""
+    def header(self) -> list[str]:
+        """How many cells are there from an interrupted run, and how many combinations make no sense, by reason."""
         reasons = Counter(item.reason for item in dict.fromkeys(self.left_out))
         total = sum(reasons.values())
-        lines = [f"benchgate: {total} combination{'s' if total > 1 else ''} left out:"] if total else []
+        lines = [f"benchgate: {len(self.resumed)} measured before the interruption"] if self.resumed else []
+        lines += [f"benchgate: {total} combination{'s' if total > 1 else ''} left out:"] if total else []
         return lines + [f"  {count} x {reason}" for reason, count in reasons.most_common()]
 
     def finish(self, key: str, outcome: str, reason: str, benchmark: dict[str, Any] | None) -> Record | None:
-        """Give the cell its outcome and put it into the journal; None for a test that measured no cell."""
+        """Give the cell its outcome and put it into the journal; None for a test that measured no cell, or long ago."""
         record = self.records.get(key)
-        if record is None:
+        if record is None or key in self.resumed:
             return None
         self.records[key] = record = replace(record, outcome=outcome, reason=reason)
-        self.journal.append({"record": record.as_dict(), "benchmark": benchmark})
+        if benchmark is not None:
+            benchmark["extra_info"]["benchgate"] = record.as_dict()
+        # In pytest-benchmark's part a test's parameters are any objects.
+        self.journal.append(json.loads(json.dumps({"record": record.as_dict(), "benchmark": benchmark}, default=str)))
         return record
 
     def find_gone(self, in_scope: Any) -> None:
@@ -114,27 +138,39 @@ def load_baselines(compare: str | bool, storage: Any) -> list[Record]:
     """The records to compare against, from what `--benchmark-compare` names.
 
     Without a name: of every cell the last run that passed, however many red ones were saved after it. With one: that
-    file or those files. Raises ResultsError for a file that is named and missing, or cannot be read: it would
-    otherwise be a comparison with nothing, which passes.
+    file or those files. Raises ResultsError for a file that is named and missing, cannot be read or has no record: it
+    would otherwise be a comparison with nothing, which passes.
     """
     if compare is True:
-        sessions = (
-            [_records(path) for path in storage.query("[0-9][0-9][0-9][0-9]_")] if hasattr(storage, "query") else []
-        )
-        return gate.last_passed(sessions)
+        return gate.last_passed([_records(path) for path in _stored("[0-9][0-9][0-9][0-9]_", storage)])
     name = str(compare)
-    paths = [Path(name)] if Path(name).is_file() else _stored(name, storage)
-    if not paths and (name.endswith(".json") or "/" in name):
-        raise ResultsError(f"baseline {name!r} does not exist; make it with `pytest ... --benchmark-json={name}`")
-    return [record for path in paths for record in _records(path)]
+    paths = _stored(name, storage)
+    if not paths:
+        make = f"--benchmark-json={name}" if name.endswith(".json") else "--benchmark-autosave"
+        raise ResultsError(f"baseline {name!r} does not exist; make it with `pytest ... {make}`")
+    found = [record for path in paths for record in _records(path)]
+    if not found:
+        raise ResultsError(
+            f"{', '.join(map(str, paths))}: no benchgate record in it; compare with a file that "
+            f"`pytest ... --benchmark-json={name}` wrote"
+        )
+    return found
 
 
 def _stored(name: str, storage: Any) -> list[Path]:
     try:
-        return list(storage.query(name))
-    except ValueError as error:
-        raise ResultsError(f"baseline {name!r} does not exist ({error})") from error
+        return list(storage.query(name)) if hasattr(storage, "query") else []
+    except ValueError:
+        # pytest-benchmark's word for a path of folders that is not there.
+        return []
 
 
 def _records(path: Path) -> list[Record]:
-    return records_of(read_document(path), str(path))
+    document = read_document(path)
+    # What pytest-benchmark's own comparison cannot do without.
+    for index, bench in enumerate(document["benchmarks"]):
+        if not isinstance(bench, dict) or not {"fullname", "stats"} <= bench.keys():
+            raise ResultsError(f"{path}: benchmark {index} has no 'fullname' and 'stats'; measure it again")
+    if "machine_info" not in document:
+        raise ResultsError(f"{path}: not a pytest-benchmark document (no 'machine_info'); measure it again")
+    return records_of(document, str(path))

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 class Meter(Protocol):
-    """One instrument. `gives` are the metrics that are missing, with one reason, when it raises Unavailable."""
+    """One instrument. `gives` are the metrics that are missing, with one reason, when it raises Unavailable.
+
+    `optional` says whether a cell makes sense without it; Unavailable from one that is not skips the whole cell.
+    """
 
     name: str
+    optional: bool
     gives: tuple[str, ...]
 
     def measure(self, run: Run) -> Mapping[str, Metric]:

@@ -15,6 +15,7 @@ class Energy:
     """Will give joules per call from hardware counters; until then the metric is absent, with this reason."""
 
     name = "energy"
+    optional = True
     gives: ClassVar[tuple[str, ...]] = ("energy_j_per_call",)
 
     def measure(self, run: Run) -> Mapping[str, Metric]:

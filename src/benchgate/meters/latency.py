@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from benchgate.run import Run
 
 PERCENTILES = {"latency_p50_s": 0.50, "latency_p90_s": 0.90, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
+WARM_UP_MINIMUM = 0.010
 WARM_UP_SECONDS = 2.0
+WINDOW = 50
 # The share by which the last calls may be slower than the good half of the warm-up and still count as steady.
 STEADY = 0.10
 
@@ -35,17 +38,23 @@ class WarmUp:
 def warm_up(
     call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter, budget_s: float = WARM_UP_SECONDS
 ) -> WarmUp:
-    """Call until the last three calls are as fast as the rest, at least three calls and 10 ms, at most `budget_s`."""
-    durations: list[float] = []
+    """Call until the last three calls are as fast as the good half of the last fifty.
+
+    At least three calls and 10 ms; at most `budget_s`, and then it was not steady.
+    """
+    durations: deque[float] = deque(maxlen=WINDOW)
+    calls, total = 0, 0.0
     while True:
         start = clock()
         call()
         durations.append(clock() - start)
-        total = sum(durations)
-        recent = statistics.median(durations[-3:])
-        steady = len(durations) >= 3 and recent <= (1 + STEADY) * _good_half(durations)
-        if (steady and total >= 0.010) or total >= budget_s:
-            return WarmUp(len(durations), total, steady, recent)
+        calls, total = calls + 1, total + durations[-1]
+        if calls < 3 or total < WARM_UP_MINIMUM:
+            continue
+        recent = statistics.median(list(durations)[-3:])
+        steady = recent <= (1 + STEADY) * _good_half(durations)
+        if steady or total >= budget_s:
+            return WarmUp(calls, total, steady, recent)
 
 
 def _good_half(durations: Sequence[float]) -> float:
@@ -104,6 +113,7 @@ class Latency:
     """Seconds per call and throughput; also the task's own laps (time to first token and the like)."""
 
     name = "latency"
+    optional = False
     gives: ClassVar[tuple[str, ...]] = (
         "latency_median_s",
         "latency_mean_s",
@@ -123,7 +133,8 @@ class Latency:
             lap.clear()
         _check(work.check, self._rounds(run, call, warm))
         if run.benchmark.stats is None:
-            raise Unavailable("timing is switched off (--benchmark-disable, or pytest-xdist)")
+            run.missing |= dict.fromkeys(self.gives, "timing is switched off (--benchmark-disable, or pytest-xdist)")
+            return found
         timed = run.benchmark.stats
         metrics, missing = latency_metrics(timed.stats.data, timed.iterations)
         run.missing.update(missing)
@@ -154,7 +165,7 @@ class Latency:
             run.details["observe"] = str(reason)
 
     def _rounds(self, run: Run, call: Callable[[], Any], warm: WarmUp) -> Any:
-        """Hand the warm function over: pytest-benchmark sizes its rounds from one call, which must not be a cold one."""
+        """Hand the warm function over: pytest-benchmark sizes its rounds from one call, so it must not be cold."""
         before, switches = time.process_time(), _involuntary_switches()
         start = time.perf_counter()
         if run.work.prepare is None:
@@ -163,6 +174,7 @@ class Latency:
             rounds = max(run.min_rounds, math.ceil(run.max_time / max(warm.call_s, 1e-9)))
             output = run.benchmark.pedantic(call, setup=run.work.prepare, rounds=rounds)
         wall = time.perf_counter() - start
+        run.details["rounds_wall_s"] = wall
         run.details["cpu_share"] = round((time.process_time() - before) / wall, 3)
         run.details["involuntary_switches"] = _involuntary_switches() - switches
         return output

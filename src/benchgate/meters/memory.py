@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchgate.core import Metric, Model, Runtime, Task, Unavailable, operations, tasks
 from benchgate.devices import devices
-from benchgate.executors import ProcessFailed, in_forked_process, in_fresh_process
+from benchgate.executors import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
 from benchgate.metrics import metric
 
 if TYPE_CHECKING:
     from benchgate.run import Run
+
+
+# Both passes give up before the process that started them is killed: none is left behind.
+PASS_TIMEOUT_S = DEFAULT_TIMEOUT_S / 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Memory:
     """Bytes at the high-water mark: allocations (memray, native ones included), resident set, device allocator."""
 
     name = "memory"
+    optional = True
     gives: ClassVar[tuple[str, ...]] = ("peak_native_bytes", "peak_rss_bytes", "peak_device_bytes")
 
     def measure(self, run: Run) -> Mapping[str, Metric]:
@@ -68,9 +73,9 @@ def _peaks(job: Job) -> tuple[dict[str, int], dict[str, str]]:
     """Runs in the fresh process: (metric -> bytes, metric -> why it is missing)."""
     for name in job.runtime.needs:
         importlib.import_module(name)
-    found, missing = in_forked_process(_resident, job)
+    found, missing = in_forked_process(_resident, job, timeout_s=PASS_TIMEOUT_S)
     try:
-        found["peak_native_bytes"] = in_forked_process(_allocated, job)
+        found["peak_native_bytes"] = in_forked_process(_allocated, job, timeout_s=PASS_TIMEOUT_S)
     except ProcessFailed as failed:
         missing["peak_native_bytes"] = str(failed)
     return found, missing

@@ -17,6 +17,7 @@ class Size:
     """Bytes of the artifact's files, and of the loaded weights where the runtime tells."""
 
     name = "size"
+    optional = True
     gives: ClassVar[tuple[str, ...]] = ("size_bytes", "size_memory_bytes")
 
     def measure(self, run: Run) -> Mapping[str, Metric]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from benchgate.core import Cell
 from benchgate.gate import Finding
-from benchgate.metrics import GROUPS, Row, row_of
+from benchgate.metrics import GROUPS, TABLE, Row, row_of
 from benchgate.report.units import human
 from benchgate.results import Record
 
@@ -70,7 +70,8 @@ def _columns(records: Sequence[Record]) -> list[Row]:
         for name, value in record.metrics.items():
             if name not in HIDDEN:
                 found.setdefault(name, row_of(name, value))
-    return sorted(found.values(), key=lambda row: GROUPS.index(row.group))
+    order = {name: position for position, name in enumerate(TABLE)}
+    return sorted(found.values(), key=lambda row: (GROUPS.index(row.group), order.get(row.name, len(order))))
 
 
 def _pages(columns: Sequence[Row], width: int) -> Iterator[list[Row]]:

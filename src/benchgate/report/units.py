@@ -21,7 +21,7 @@ def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
     for factor, name in steps:
         if abs(value) >= factor:
             return f"{three_digits(value / factor)} {name}"
-    return f"{three_digits(value / steps[-1][0])} {steps[-1][1]}" if value else f"0 {steps[0][1]}"
+    return f"{three_digits(value / steps[-1][0])} {steps[-1][1]}" if value else f"0 {steps[-1][1]}"
 
 
 def three_digits(value: float) -> str:

@@ -25,12 +25,16 @@ def _to_dtype(module: Any, scheme: Scheme) -> Any:
 
 
 def _torchao(module: Any, config: Any) -> Any:
-    """Quantize the linear layers of the bf16 module: torchao's int8 and int4 kernels are fastest from bf16 here."""
+    """Quantize the linear layers of the module in bf16, from which torchao's int8 and int4 kernels are fastest.
+
+    An output layer that shares its weight with the embedding stays as it is: quantizing it would add a second copy.
+    """
     import torch
     from torchao.quantization import quantize_
 
     module = module.to(torch.bfloat16)
-    quantize_(module, config)
+    shared = {id(m.weight) for m in module.modules() if isinstance(m, torch.nn.Embedding)}
+    quantize_(module, config, lambda m, _: isinstance(m, torch.nn.Linear) and id(m.weight) not in shared)
     return module
 
 
@@ -98,14 +102,13 @@ class TorchRuntime:
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         import torch
-        import torchao  # noqa: F401  registers its tensor types as safe to load
 
+        _register_tensor_types()
         torch.set_num_threads(threads)
         state = torch.load(path / WEIGHTS, map_location=device, mmap=device == "cpu", weights_only=True)
         module = _structure(model).eval()
+        # What shares memory in the file (tied embeddings) shares it again afterwards.
         module.load_state_dict(state, assign=True)
-        if hasattr(module, "tie_weights"):
-            module.tie_weights()
         module = module.requires_grad_(False).to(device)
         if self.compiled:
             # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
@@ -113,6 +116,15 @@ class TorchRuntime:
             torch._dynamo.reset()
             module.forward = torch.compile(module.forward)
         return _session(model.task)(module, device, {"threads": threads, "compiled": self.compiled})
+
+
+def _register_tensor_types() -> None:
+    """torchao's modules name their tensor types as safe to load when they are imported; nothing else becomes so."""
+    import torch
+    import torchao  # noqa: F401
+    from torchao.prototype.quantization.int4 import Int4OpaqueTensor
+
+    torch.serialization.add_safe_globals([Int4OpaqueTensor])
 
 
 def _structure(model: Any) -> Any:
@@ -148,6 +160,8 @@ class TorchSession:
 
     def __init__(self, module: Any, device: str, kernel: Mapping[str, Any]) -> None:
         self.module, self.device = module, device
+        floats = (p.dtype for p in module.parameters() if p.is_floating_point())
+        self.dtype: Any = next(floats, None)
         self.identity = ""
         self.kernel: dict[str, Any] = {**kernel, **describe(module)}
         self.weights_bytes: int | None = weights_bytes(module)
@@ -164,7 +178,10 @@ class TorchSession:
         import torch
 
         tensor = torch.from_numpy(leaf) if isinstance(leaf, np.ndarray) else leaf
-        return tensor.to(self.device) if isinstance(tensor, torch.Tensor) else tensor
+        if not isinstance(tensor, torch.Tensor):
+            return tensor
+        # A task knows nothing of bf16: its float inputs become what the module computes in.
+        return tensor.to(self.device, self.dtype if tensor.is_floating_point() else None)
 
     def observe(self, call: Callable[[], Any]) -> dict[str, Any]:
         """The operators that took the time in one call, by share: shows an int8 that silently ran in float."""

@@ -40,7 +40,9 @@ class TorchLMSession(TorchSession):
             return following
 
     def rewind(self, length: int) -> None:
-        self._cache.crop(length)
+        excess = self._cache.get_seq_length() - length
+        if excess > 0:
+            self._cache.crop(-excess)
 
     def logits(self, sequences: Sequence[Sequence[int]], keep: Sequence[int]) -> list[np.ndarray]:
         """Sequences are padded on the right and no mask is given: causal attention never looks at the padding, so the

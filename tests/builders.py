@@ -1,0 +1,74 @@
+"""Records and metrics with sensible defaults, and hypothesis strategies for them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import strategies as st
+
+from benchgate.core import Metric
+from benchgate.metrics import TABLE, metric
+from benchgate.results import OUTCOMES, Record
+
+KEY = "benchmarks/test_spam.py::test_latency[spam-fp32-torch-cpu]"
+CELL = {"model": "spam", "scheme": "fp32", "runtime": "torch", "device": "cpu"}
+MACHINE = {"cpu": "Quiet CPU 9000", "cores": 4}
+
+
+def a_record(metrics: dict[str, float] | None = None, **fields: Any) -> Record:
+    """A passed record of KEY; `metrics` by name and value."""
+    values = {name: metric(name, value) for name, value in (metrics or {}).items()}
+    defaults: dict[str, Any] = {
+        "key": KEY,
+        "cell": CELL,
+        "operation": "call",
+        "outcome": "passed",
+        "version": "1",
+        "machine": MACHINE,
+        "packages": {"torch": "2.9"},
+        "details": {"threads": 4},
+    }
+    return Record(**{**defaults, "metrics": values, **fields})
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | finite | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_objects = st.dictionaries(st.text(max_size=6), _json, max_size=3)
+_texts = st.dictionaries(st.text(max_size=6), st.text(max_size=6), max_size=3)
+any_metric = st.builds(
+    Metric,
+    value=finite,
+    unit=st.text(max_size=5),
+    better=st.sampled_from(["lower", "higher"]),
+    n=st.integers(1, 10**6),
+    low=st.none() | finite,
+    high=st.none() | finite,
+    method=st.text(max_size=10),
+)
+records = st.builds(
+    Record,
+    key=st.text(max_size=20),
+    cell=st.fixed_dictionaries({axis: st.text(max_size=6) for axis in CELL}),
+    operation=st.text(max_size=6),
+    params=_objects,
+    metrics=st.dictionaries(st.sampled_from([*TABLE, "own_metric"]), any_metric, max_size=4),
+    missing=_texts,
+    outcome=st.sampled_from([*OUTCOMES, "running"]),
+    reason=st.text(max_size=10),
+    version=st.text(max_size=6),
+    machine=_objects,
+    packages=_texts,
+    kernel=_objects,
+    details=_objects,
+)
+
+
+def nextafter(value: float, towards: float, steps: int = 4) -> float:
+    for _ in range(steps):
+        value = math.nextafter(value, towards)
+    return value

@@ -1,0 +1,75 @@
+"""What holds for every test: nobody's cache is touched, the hub is not asked, a backend that is missing is a skip."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from benchgate.core import runtimes
+from benchgate.packages import missing_packages
+from tests.loopback import Site, serving
+
+pytest_plugins = ["pytester"]
+
+# The same examples every time, and no deadline: a busy machine must not fail a test.
+settings.register_profile("benchgate", max_examples=50, deadline=None, derandomize=True)
+settings.load_profile("benchgate")
+
+# huggingface_hub reads it once, at its import: before any fixture could set it.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def benchgate_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the test's own."""
+    folder = tmp_path / "benchgate-cache"
+    monkeypatch.setenv("BENCHGATE_CACHE", str(folder))
+    return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `backend(name)` need that runtime: without its packages a skip, under `--need` a failure."""
+    for mark in item.iter_markers("backend"):
+        (name,) = mark.args
+        if importlib.util.find_spec(f"benchgate.runtimes.{name}") is not None:
+            importlib.import_module(f"benchgate.runtimes.{name}")
+        runtime = runtimes[name]
+        reason = missing_packages(runtime.needs) or runtime.missing("cpu")
+        if reason is None:
+            continue
+        if {name, *runtime.needs, *runtime.needs.values()} & set(item.config.option.need):
+            pytest.fail(f"{name} is needed (--need) and cannot run: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """An empty HTTP server on the loopback interface."""
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def refused() -> str:
+    """A URL whose port refuses connections."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture
+def pip_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No pip configuration but what the test sets, and no proxy."""
+    for name in list(os.environ):
+        if name.startswith("PIP_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    return monkeypatch

@@ -1,0 +1,232 @@
+"""Records on disk: what is written is read, what is not ours or not whole is refused by name; the crash journal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchgate import results
+from benchgate.core import Cell
+from benchgate.results import SCHEMA, Journal, Record, ResultsError, parse_record, read_records
+from tests.builders import CELL, KEY, a_record, records
+
+
+def document(*blocks, untimed=()) -> dict:
+    timed = [{"fullname": f"test{i}", "extra_info": {"benchgate": block}} for i, block in enumerate(blocks)]
+    return {"benchmarks": timed, "benchgate": {"untimed": list(untimed)}}
+
+
+def written(tmp_path, content):
+    path = tmp_path / "out.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+@given(records)
+def test_a_record_survives_json(record):
+    assert parse_record(json.loads(json.dumps(record.as_dict())), "here") == record
+
+
+@given(records, st.dictionaries(st.text(min_size=12), st.integers(), max_size=2))
+def test_fields_that_are_not_known_are_passed_over(record, extra):
+    assert parse_record({**extra, **json.loads(json.dumps(record.as_dict()))}, "here") == record
+
+
+def test_a_document_gives_its_timed_and_untimed_records_and_passes_foreign_benchmarks_over(tmp_path):
+    timed, untimed = a_record({"top1": 0.5}), a_record(key="other", outcome="oom", reason="no memory")
+    content = document(timed.as_dict(), untimed=[untimed.as_dict()])
+    content["benchmarks"] += [{"fullname": "foreign", "extra_info": {}}, {"fullname": "foreign too"}]
+    assert read_records(written(tmp_path, content)) == [timed, untimed]
+
+
+def test_an_unmeasured_cell_has_a_record_without_metrics():
+    record = Record.unmeasured("key", Cell(**CELL))
+    assert (record.cell, record.metrics, record.is_baseline) == (CELL, {}, False)
+
+
+@pytest.mark.parametrize("outcome", [*results.OUTCOMES, "running"])
+def test_only_what_passed_or_was_accepted_is_a_baseline(outcome):
+    assert a_record(outcome=outcome).is_baseline is (outcome in ("passed", "accepted"))
+
+
+def block(**changes) -> dict:
+    return {**a_record({"top1": 0.5}).as_dict(), **changes}
+
+
+def metric_block(**changes) -> dict:
+    whole = block()
+    whole["metrics"]["top1"] |= changes
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("text", "not a benchgate record"),
+        ({}, "not a benchgate record .*'schema'.*measure it again"),
+        (block(schema="1"), "not a benchgate record"),
+        (block(schema=SCHEMA + 1), f"schema {SCHEMA + 1} is newer .* {SCHEMA}; pip install --upgrade benchgate"),
+        (block(schema=0), "schema 0 is too old; measure it again"),
+        ({k: v for k, v in block().items() if k != "metrics"}, "broken benchgate record .*metrics"),
+        ({k: v for k, v in block().items() if k != "key"}, "broken benchgate record .*key"),
+        (block(metrics=[]), "broken benchgate record"),
+        (block(metrics={"top1": 0.5}), "broken benchgate record"),
+        (block(cell={"model": "spam"}), "broken benchgate record .*scheme"),
+        (block(cell="spam-fp32-torch-cpu"), "broken benchgate record"),
+        (block(outcome="splendid"), "unknown outcome 'splendid'; allowed: passed, failed"),
+        (metric_block(value=float("nan")), "broken benchgate record .*nan is not finite"),
+        (metric_block(value=float("inf")), "inf is not finite"),
+        (metric_block(value="fast"), "broken benchgate record .*fast"),
+        (metric_block(value=None), "broken benchgate record"),
+        (metric_block(low=float("nan")), "nan is not finite"),
+        (metric_block(high="fast"), "broken benchgate record .*fast"),
+        (metric_block(better="faster"), "better='faster' is neither 'lower' nor 'higher'"),
+    ],
+)
+def test_a_block_that_is_no_record_is_refused_by_place(broken, said, tmp_path):
+    path = written(tmp_path, document(block(), broken))
+    with pytest.raises(ResultsError, match=said) as caught:
+        read_records(path)
+    assert str(caught.value).startswith(f"{path}[1]: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "not valid JSON"),
+        ('{"benchmarks": [', "not valid JSON .*make it again with `pytest .*--benchmark-json="),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "not a pytest-benchmark document"),
+        ('"text"', "not a pytest-benchmark document"),
+        ('{"version": 3}', "not a pytest-benchmark document"),
+        ('{"benchmarks": {}}', "not a pytest-benchmark document"),
+        ('{"benchmarks": []}', "has no benchgate records"),
+        ('{"benchmarks": [1, null, "x", {"extra_info": null}]}', "has no benchgate records"),
+        ('{"benchmarks": [], "benchgate": null}', "has no benchgate records"),
+        ('{"benchmarks": [], "benchgate": [1]}', "has no benchgate records"),
+        ('{"benchmarks": [], "benchgate": {"untimed": null}}', "has no benchgate records"),
+    ],
+)
+def test_a_file_that_is_something_else_is_refused_by_name(tmp_path, content, said):
+    path = written(tmp_path, content)
+    with pytest.raises(ResultsError, match=said) as caught:
+        read_records(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_file_that_is_not_utf8_is_refused_by_name(tmp_path):
+    path = tmp_path / "out.json"
+    path.write_bytes(b'{"benchmarks": "\xff"}')
+    with pytest.raises(ResultsError, match=r"out\.json: not valid JSON"):
+        read_records(path)
+
+
+def test_a_missing_file_is_refused_with_what_to_look_at(tmp_path):
+    with pytest.raises(ResultsError, match=r"gone\.json: cannot be read \(No such file or directory\); `ls "):
+        read_records(tmp_path / "gone.json")
+
+
+def test_an_older_block_is_upgraded_step_by_step(monkeypatch):
+    monkeypatch.setattr(results, "SCHEMA", 3)
+    steps = {
+        1: lambda b: {**b, "schema": 2, "reason": "1"},
+        2: lambda b: {**b, "schema": 3, "reason": b["reason"] + "2"},
+    }
+    monkeypatch.setattr(results, "UPGRADES", steps)
+    assert parse_record(block(schema=1), "here").reason == "12"
+
+
+# The journal
+
+
+@pytest.fixture
+def journal(tmp_path) -> Journal:
+    return Journal(tmp_path / "folder" / "journal.jsonl")
+
+
+def entry(key=KEY, outcome="passed") -> dict:
+    return {"record": a_record({"top1": 0.5}, key=key, outcome=outcome).as_dict(), "benchmark": {"fullname": key}}
+
+
+def test_a_killed_session_leaves_its_passed_cells(journal):
+    journal.start()
+    for name, outcome in (("a", "passed"), ("b", "failed"), ("c", "skipped"), ("d", "oom"), ("e", "passed")):
+        journal.append(entry(name, outcome))
+    assert [e["record"]["key"] for e in Journal(journal.path).unfinished()] == ["a", "e"]
+    assert Journal(journal.path).unfinished()[0] == entry("a")
+
+
+def test_after_an_orderly_end_there_is_nothing_to_resume(journal):
+    journal.start()
+    journal.append(entry())
+    journal.end()
+    assert Journal(journal.path).unfinished() == []
+
+
+def test_only_the_session_that_started_a_journal_ends_it(journal):
+    journal.start()
+    journal.append(entry())
+    Journal(journal.path).end()
+    assert len(journal.unfinished()) == 1
+
+
+def test_without_a_journal_there_is_nothing_to_resume(journal):
+    assert journal.unfinished() == []
+    journal.end()
+    assert not journal.path.exists()
+
+
+@pytest.mark.parametrize("kept", range(1, 40, 7))
+def test_a_last_line_that_the_kill_cut_is_passed_over(journal, kept):
+    journal.start()
+    journal.append(entry("a"))
+    with journal.path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(entry("b"))[:kept])
+    assert [e["record"]["key"] for e in journal.unfinished()] == ["a"]
+
+
+def test_a_last_line_cut_within_a_character_is_passed_over(journal):
+    journal.start()
+    journal.append(entry("a"))
+    with journal.path.open("ab") as stream:
+        stream.write(b'{"record": "\xc3')
+    assert len(journal.unfinished()) == 1
+
+
+def test_a_broken_line_in_the_middle_is_refused_by_its_number(journal):
+    journal.start()
+    journal.append(entry("a"))
+    with journal.path.open("a", encoding="utf-8") as stream:
+        stream.write("{broken\n")
+    journal.append(entry("b"))
+    with pytest.raises(ResultsError, match=r"journal\.jsonl, line 2: broken journal .*run without --resume"):
+        journal.unfinished()
+
+
+def test_a_resumed_session_keeps_what_it_resumes_and_drops_the_rest(journal):
+    journal.start()
+    journal.append(entry("a"))
+    journal.append(entry("b", "failed"))
+    resumed = Journal(journal.path)
+    resumed.start(resumed.unfinished())
+    resumed.append(entry("b"))
+    assert [e["record"]["key"] for e in Journal(journal.path).unfinished()] == ["a", "b"]
+
+
+def test_a_new_session_begins_an_empty_journal(journal):
+    journal.start()
+    journal.append(entry("a"))
+    Journal(journal.path).start()
+    assert journal.unfinished() == []
+
+
+def test_a_journal_line_has_what_the_json_needs(journal):
+    record = replace(a_record({"top1": 0.5}), reason="line\u2028separator\nand newline")
+    journal.start()
+    journal.append({"record": record.as_dict(), "benchmark": None})
+    (line,) = journal.unfinished()
+    assert parse_record(line["record"], "journal") == record
