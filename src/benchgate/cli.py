@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _verb(verbs, "report", _report, "print the tables of stored results")
     report.add_argument("files", type=Path, nargs="+", metavar="FILE")
+
+    plot = _verb(verbs, "plot", _plot, "draw size, accuracy, time and throughput by cell, one file a metric")
+    plot.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    plot.add_argument("--out", type=Path, default=Path("plots"), metavar="DIR", help="where to (default: plots)")
+    plot.add_argument("--format", default="svg", metavar="EXT", help="svg, png or pdf (default: svg)")
     return parser
 
 
@@ -111,6 +116,16 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
         console.print()
     for line in notes(records):
         console.print(line, soft_wrap=True)
+    return 0
+
+
+def _plot(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.plots import plot
+    from benchgate.results import read_records
+
+    records = [record for path in arguments.files for record in read_records(path)]
+    for path in plot(records, arguments.out, arguments.format):
+        console.print(str(path), soft_wrap=True)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
@@ -15,6 +17,15 @@ def human(value: float, unit: str) -> str:
     if unit == "1" and abs(value) <= 1:
         return f"{value:.3f}"
     return three_digits(value)
+
+
+def scale(values: Sequence[float], unit: str) -> tuple[float, str]:
+    """(what to divide by, unit) for an axis over these values: seconds as ms, bytes as MB, anything else as it is."""
+    steps = {"s": _TIMES, "B": _BYTES}.get(unit)
+    if steps is None:
+        return 1.0, "" if unit == "1" else unit
+    largest = max(map(abs, values), default=0.0)
+    return next((step for step in steps if largest >= step[0]), steps[-1])
 
 
 def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
