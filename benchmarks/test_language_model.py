@@ -6,7 +6,7 @@ MODEL = "smollm2-135m"
 TORCH = ["torch"]
 SCHEMES = ["fp32", "bf16", "int8-dynamic", "int8-weight-only", "int4-weight-only"]
 # How much a scheme may raise the perplexity of the fp32 model, on the same passages in the same session. Perplexity,
-# not top-1: at 200 passages one of them is 1.4 % of top-1, more than what is to be seen. Round-to-nearest int4 hurts a
+# not top-1: at 100 passages one of them is 3 % of top-1, more than what is to be seen. Round-to-nearest int4 hurts a
 # model of this size badly; that is a fact to show, and the ceiling only catches a kernel that broke.
 CEILINGS = {"bf16": 1.02, "int8-dynamic": 1.12, "int8-weight-only": 1.05, "int4-weight-only": 3.0}
 
@@ -33,8 +33,13 @@ def test_compiled_prefill(cell):
 
 
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
-@pytest.mark.parametrize("batch", [1, 4])
-def test_decode(cell, batch):
+def test_decode(cell):
+    cell.measure("decode", meters=())
+
+
+@pytest.mark.cells(model=MODEL, scheme=["fp32", "bf16"], runtime=TORCH)
+@pytest.mark.parametrize("batch", [4])
+def test_decode_batch(cell, batch):
     cell.measure("decode", batch=batch, meters=())
 
 

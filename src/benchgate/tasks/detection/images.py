@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchgate.core import DataError
+from benchgate.core import DataError, Unavailable
+from benchgate.packages import missing_packages
 from benchgate.tasks.detection.boxes import Array
 
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ class Fit:
 def read_image(path: Path) -> Array:
     """RGB pixels uint8 [height, width, 3] of any image that Pillow reads: grayscale, palette and CMYK are converted.
 
-    Raises DataError, naming the file, for one that is missing, no image, truncated or corrupt.
+    Raises DataError, naming the file, for one that is missing, no image, truncated or corrupt; Unavailable without
+    Pillow.
     """
+    if reason := missing_packages({"PIL": "detection"}):
+        raise Unavailable(reason)
     from PIL import Image, UnidentifiedImageError
 
     try:
