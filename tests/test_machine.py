@@ -13,7 +13,7 @@ from benchgate.devices import devices, usable_cores
 def test_the_fingerprint_is_flat_json_and_complete():
     found = dict(machine.fingerprint("cpu"))
     assert json.loads(json.dumps(found)) == found
-    assert set(found) == {"system", "arch", "cpu", "cores", "memory_gib", "python"}
+    assert set(found) == {"system", "arch", "cpu", "cores", "memory_gib", "python", "omp_wait_policy"}
     assert all(found.values())
     assert found["cores"] == usable_cores()
 

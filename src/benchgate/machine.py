@@ -22,6 +22,8 @@ def fingerprint(device: str) -> Mapping[str, Any]:
         "cores": usable_cores(),
         "memory_gib": _memory_gib(),
         "python": ".".join(platform.python_version_tuple()[:2]),
+        # Threads that spin while they wait are several times slower beside a busy neighbour.
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
         **devices[device].fingerprint(),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -67,7 +68,7 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
     for outcome in ("skipped", "oom", "error", "timeout"):
         for reason, n in Counter(r.reason for r in records if r.outcome == outcome).items():
             yield f"{outcome}: {n} cell{'s' if n > 1 else ''}: {reason}"
-    missing = Counter((name, reason) for r in records for name, reason in r.missing.items())
+    missing = Counter((name, _general(reason)) for r in records for name, reason in r.missing.items())
     by_reason: dict[str, list[str]] = {}
     for (name, reason), n in missing.items():
         by_reason.setdefault(reason, []).append(f"{name} ({n})")
@@ -79,3 +80,8 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
             f"unsteady: {len(unsteady)} cell{'s' if len(unsteady) > 1 else ''} still changed speed after warm-up; "
             "`benchgate doctor` tells what makes this machine noisy"
         )
+
+
+def _general(reason: str) -> str:
+    """A reason without this cell's own number of samples, so that one line holds for all."""
+    return re.sub(r"^n=\d+: ", "too few rounds (--benchmark-max-time=60 gets more): ", reason)

@@ -27,9 +27,7 @@ STYLES: Mapping[str, str] = {"regressed": "bold red", "no longer measured": "bol
 def labels(records: Sequence[Record]) -> tuple[str, list[str]]:
     """What all rows have in common, and for each row the rest of its name."""
     named = [_parts(record) for record in records]
-    common = (
-        {k: v for k, v in named[0].items() if len(named) > 1 and all(n.get(k) == v for n in named)} if named else {}
-    )
+    common = {k: v for k, v in named[0].items() if all(n.get(k) == v for n in named)} if named else {}
     # Runtime and scheme are what people compare: they stay in the row even when there is one of them.
     common = {k: v for k, v in common.items() if k not in ("scheme", "runtime", "operation")}
     rest = [" ".join(_word(k, v) for k, v in n.items() if k not in common) for n in named]
@@ -46,10 +44,13 @@ def _word(name: str, value: str) -> str:
 
 
 def metric_tables(records: Sequence[Record], findings: Mapping[str, Sequence[Finding]], width: int) -> Iterator[Table]:
-    """Tables that each fit `width`, all with the same rows in the same order."""
-    shown = [record for record in records if record.metrics]
-    if not shown:
-        return
+    """Tables that each fit `width`, a model's together: other models have other tasks and other metrics."""
+    for model in dict.fromkeys(record.cell["model"] for record in records):
+        shown = [record for record in records if record.metrics and record.cell["model"] == model]
+        yield from _model_tables(shown, findings, width)
+
+
+def _model_tables(shown: Sequence[Record], findings: Mapping[str, Sequence[Finding]], width: int) -> Iterator[Table]:
     common, names = labels(shown)
     for columns in _pages(_columns(shown), width):
         relevant = [i for i, record in enumerate(shown) if any(column.name in record.metrics for column in columns)]
