@@ -18,6 +18,9 @@ BUILTIN = (
     "benchgate.runtimes.torch",
     "benchgate.runtimes.onnxruntime",
     "benchgate.runtimes.litert",
+    "benchgate.runtimes.ggml",
+    "benchgate.runtimes.gptq",
+    "benchgate.fidelity",
 )
 GROUP = "benchgate"
 

@@ -1,0 +1,64 @@
+"""llama.cpp through the xllamacpp wheel: the model's own weights as GGUF, quantized by llama.cpp's routines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchgate.core import Model, Scheme, Session, runtimes, schemes
+
+SCHEMES = (
+    Scheme("gguf-f16", 16, "gguf", {"file_type": "F16", "type": "F16"}),
+    Scheme("gguf-q8_0", 8, "gguf", {"file_type": "Q8_0", "type": "Q8_0"}),
+    Scheme("gguf-q6_k", 6, "gguf", {"file_type": "Q6_K", "type": "Q6_K"}),
+    Scheme("gguf-q4_k_m", 4, "gguf", {"file_type": "Q4_K_M", "type": "Q4_K"}),
+    Scheme("gguf-q4_0", 4, "gguf", {"file_type": "Q4_0", "type": "Q4_0"}),
+    Scheme("gguf-q3_k_m", 3, "gguf", {"file_type": "Q3_K_M", "type": "Q3_K"}),
+    Scheme("gguf-q2_k", 2, "gguf", {"file_type": "Q2_K", "type": "Q2_K"}),
+)
+# What fp32 is on this runtime: the reference that quantized cells are held against.
+FP32 = Scheme("fp32", 32, "gguf", {"file_type": "F32", "type": "F32"})
+
+
+@dataclass(frozen=True)
+class GGMLRuntime:
+    """Serves causal language models. `build` needs the model's transformers module; a built file needs no torch."""
+
+    name: str = "ggml"
+    format: str = "gguf"
+    needs: Mapping[str, str] = field(default_factory=lambda: {"xllamacpp": "ggml", "gguf": "ggml", "cffi": "ggml"})
+
+    def refuses(self, model: Model, scheme: Scheme) -> str | None:
+        if model.task != "causal-lm":
+            return f"{self.name} runs causal language models, {model.name} is for {model.task}"
+        if scheme.method != "gguf" and scheme.name != FP32.name:
+            return f"{self.name} has no {scheme.method} compression; it has {FP32.name} and the gguf schemes"
+        return None
+
+    def missing(self, device: str) -> str | None:
+        from benchgate.runtimes.ggml_library import wrong_version
+
+        if device != "cpu":
+            return f"xllamacpp's wheel from the index computes on the cpu only, not on {device}"
+        return wrong_version()
+
+    def build(self, model: Model, scheme: Scheme, out: Path) -> None:
+        from benchgate.runtimes.ggml_convert import convert
+        from benchgate.runtimes.ggml_files import MODEL_FILE, write
+        from benchgate.runtimes.ggml_library import library
+
+        known = FP32 if scheme.name == FP32.name else scheme
+        write(out / MODEL_FILE, convert(model.build(), model.name), known, library(), model.name)
+
+    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
+        from benchgate.runtimes.ggml_files import MODEL_FILE
+        from benchgate.runtimes.ggml_library import library
+        from benchgate.runtimes.ggml_session import GGMLSession
+
+        return GGMLSession(library(), path / MODEL_FILE, threads)
+
+
+for _scheme in SCHEMES:
+    schemes.add(_scheme)
+runtimes.add(GGMLRuntime)
