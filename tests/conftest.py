@@ -13,10 +13,15 @@ import pytest
 from hypothesis import settings
 
 from benchgate.core import runtimes
+from benchgate.matrix import is_needed
 from benchgate.packages import missing_packages
 from tests.loopback import Site, serving
 
 pytest_plugins = ["pytester"]
+
+# Before any pytester run: they restore sys.modules, and half of setuptools' replacement of distutils does not work.
+if importlib.util.find_spec("setuptools") is not None:
+    importlib.import_module("setuptools")
 
 # The same examples every time, and no deadline: a busy machine must not fail a test.
 settings.register_profile("benchgate", max_examples=50, deadline=None, derandomize=True)
@@ -45,7 +50,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = missing_packages(runtime.needs) or runtime.missing("cpu")
         if reason is None:
             continue
-        if {name, *runtime.needs, *runtime.needs.values()} & set(item.config.option.need):
+        if is_needed(runtime, "cpu", item.config.option.need):
             pytest.fail(f"{name} is needed (--need) and cannot run: {reason}", pytrace=False)
         pytest.skip(reason)
 

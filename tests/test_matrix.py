@@ -32,7 +32,7 @@ class Runtime:
         return f"{self.name} has no kernels for {device}" if device == "slow" else None
 
 
-ABSENT = {"no_such_package_of_ours": "spam"}
+ABSENT = {"no_such_package_of_ours": "spam", "pytest": "dev"}
 
 
 @pytest.fixture(autouse=True)
@@ -154,12 +154,14 @@ def test_what_is_missing_has_a_reason_and_the_command(runtime, device, reason):
         (["cpu"], True),
         (["spam"], True),
         (["no_such_package_of_ours"], True),
+        # A package that is there is not what is missing.
+        (["pytest"], False),
         (["plain", "tpu"], False),
         (["plain", "cpu"], True),
     ],
 )
 def test_need_names_a_runtime_a_device_an_extra_or_a_package(needs, needed):
-    assert matrix.is_needed(Cell("spam", "fp32", "extra", "cpu"), needs) is needed
+    assert matrix.is_needed(runtimes["extra"], "cpu", needs) is needed
 
 
 class Mark:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, Registry, models, runtimes, schemes
+from benchgate.core import BenchgateError, Cell, Registry, Runtime, all_needs, models, runtimes, schemes
 from benchgate.devices import devices
 from benchgate.gate import parse_tolerances
 from benchgate.packages import missing_packages
@@ -97,10 +97,14 @@ def missing(cell: Cell) -> str | None:
     return missing_packages(runtime.needs) or devices[cell.device].missing() or runtime.missing(cell.device)
 
 
-def is_needed(cell: Cell, needs: Sequence[str]) -> bool:
-    """Whether `--need` names this cell: by its runtime, its device, or an extra or package its runtime needs."""
-    packages = runtimes[cell.runtime].needs
-    return not {cell.runtime, cell.device, *packages, *packages.values()}.isdisjoint(needs)
+def is_needed(runtime: Runtime, device: str, needs: Sequence[str]) -> bool:
+    """Whether `--need` names what cannot run: by runtime, device, or a package or extra that is missing.
+
+    A package that is there is not what is missing: `--need torch` asks nothing of another runtime built on torch.
+    """
+    packages = all_needs(runtime)
+    absent = {name: extra for name, extra in packages.items() if missing_packages({name: extra})} or packages
+    return not {runtime.name, device, *absent, *absent.values()}.isdisjoint(needs)
 
 
 def check_names(axis: str, names: Sequence[str]) -> None:

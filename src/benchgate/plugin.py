@@ -179,7 +179,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _skip_or_fail(item: pytest.Item, reason: str) -> NoReturn:
     """What cannot be had here is a skip with its reason; under --need it is a failure."""
     cell = _cell_of(item)
-    if cell is not None and matrix.is_needed(cell, item.config.option.need):
+    if cell is not None and matrix.is_needed(runtimes[cell.runtime], cell.device, item.config.option.need):
         pytest.fail(f"{cell} is needed (--need) and cannot run: {reason}", pytrace=False)
     pytest.skip(reason)
 

@@ -111,6 +111,9 @@ class TorchRuntime:
         module.load_state_dict(state, assign=True)
         module = module.requires_grad_(False).to(device)
         if self.compiled:
+            # inductor imports it in the middle of tracing, where its replacement of distutils has failed
+            import setuptools  # noqa: F401
+
             # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
             os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
             torch._dynamo.reset()
