@@ -153,6 +153,12 @@ def test_another_model_version_is_new_not_regressed():
     assert finding == Finding("new", KEY, reason="model version '1' -> '2'")
 
 
+def test_other_parameters_of_the_same_test_are_new_not_slower():
+    now, before = (a_record({"latency_median_s": s}, params={"new_tokens": n}) for s, n in ((2.0, 16), (1.0, 8)))
+    (finding,) = gate.compare(now, [before])
+    assert finding == Finding("new", KEY, reason="parameters changed: new_tokens 8 -> 16")
+
+
 def test_among_baselines_of_several_versions_the_same_version_counts():
     baselines = [a_record({"top1": 0.9}, version="2"), a_record({"top1": 0.1}, version="1")]
     (finding,) = gate.compare(a_record({"top1": 0.9}, version="2"), baselines)

@@ -108,18 +108,25 @@ def compare(
 ) -> list[Finding]:
     """Findings for one measured cell against the baselines of the same key (others are passed over).
 
-    No usable baseline, or one of another model version, makes the cell "new". `own` are the tolerances of its mark.
+    No usable baseline, or one of another model version or other parameters, makes the cell "new". `own` are the
+    tolerances of its mark.
     """
     policy, own = policy or Policy(), own or {}
     same_key = [b for b in baselines if b.key == record.key and b.is_baseline]
     if not same_key:
         return [Finding("new", record.key, reason="no passed baseline has this cell")]
-    usable = [b for b in same_key if b.version == record.version]
+    usable = [b for b in same_key if b.version == record.version and dict(b.params) == dict(record.params)]
     if not usable:
-        reason = f"model version {same_key[-1].version!r} -> {record.version!r}"
-        return [Finding("new", record.key, reason=reason)]
+        return [Finding("new", record.key, reason=_changed(record, same_key[-1]))]
     names = dict.fromkeys([*record.metrics, *(name for b in usable for name in b.metrics)])
     return [_compare_metric(name, record, usable, policy, own) for name in names]
+
+
+def _changed(record: Record, baseline: Record) -> str:
+    """What makes a cell of the same name another one: its model's version, or what the test passes to `measure`."""
+    if baseline.version != record.version:
+        return f"model version {baseline.version!r} -> {record.version!r}"
+    return "parameters changed: " + ", ".join(differences(record.params, baseline.params))
 
 
 def _compare_metric(
