@@ -142,8 +142,9 @@ def score_logits(logits: np.ndarray, targets: Sequence[int], where: str) -> Scor
     before = np.arange(logits.shape[1])[None, :] < ids[:, None]
     ranks = 1 + ((logits > own[:, None]) | ((logits == own[:, None]) & before)).sum(axis=1)
     peak = logits.max(axis=1)
-    log_z = peak + np.log(np.exp(logits - peak[:, None], dtype=np.float64).sum(axis=1))
-    return Score(float((log_z - own).sum()), int(ranks.max()))
+    # The peak's distance first: added to a huge peak, the logarithm would vanish and the loss with it.
+    log_sum = np.log(np.exp(logits - peak[:, None], dtype=np.float64).sum(axis=1))
+    return Score(float((peak.astype(np.float64) - own + log_sum).sum()), int(ranks.max()))
 
 
 def score_passages(session: LMSession, model: Any, data: Passages) -> list[Score]:
