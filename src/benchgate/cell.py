@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from benchgate import matrix
 from benchgate import run as running
-from benchgate.core import BenchgateError, Cell, InvalidOutput, Model, models
+from benchgate.core import BenchgateError, Cell, InvalidOutput, Model, Unavailable, models
 from benchgate.devices import usable_cores
 from benchgate.meters import ALL
 from benchgate.paired import Verdict
@@ -111,7 +112,7 @@ class MeasuredCell:
         have no such comparison.
         """
         record = self._measured("fidelity")
-        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
+        other = self._other(scheme, runtime)
         found = running.fidelity(self.cell, self.session, other, usable_cores(), data)
         about = {"reference": str(other), "data": data.describe() if hasattr(data, "describe") else None}
         metrics = {**record.metrics, **found}
@@ -133,7 +134,7 @@ class MeasuredCell:
 
         What a floor is held against: `assert result["top1"] >= 0.9 * cell.reference(data=passages)["top1"]`.
         """
-        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
+        other = self._other(scheme, runtime)
         about = data.describe() if hasattr(data, "describe") else None
         known = self._in.scored(self._key, other, about)
         if known is not None:
@@ -146,6 +147,13 @@ class MeasuredCell:
             self.close()
         self._in.keep_reference(self._key, other, about, record)
         return Result(record)
+
+    def _other(self, scheme: str, runtime: str | None) -> Cell:
+        """The cell that this one is held against. Raises Unavailable, a skip, where it cannot run here."""
+        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
+        if reason := matrix.missing(other):
+            raise Unavailable(f"{other}, which {self.cell} is held against, cannot run: {reason}")
+        return other
 
     def _loaded(self, cell: Cell, threads: int, operation: str | None, params: Mapping[str, Any]) -> running.Run:
         if threads < 1:

@@ -190,6 +190,15 @@ def test_floor(cell, monkeypatch):
     assert good["missing"]["bits_per_weight"] == "fake does not tell how many weights it holds"
 
 
+@pytest.mark.parametrize("call", ["cell.reference(runtime='absent')", "cell.fidelity(None, runtime='absent')"])
+def test_a_reference_that_cannot_run_here_is_a_skip(project, call):
+    project.write("test_it.py", TWO_CELLS + f"    {call}\n")
+    project.run("--benchmark-json=out.json").assert_outcomes(skipped=2)
+    record = project.records("out.json")["test_speed[fake-a-bf16-fake-cpu]"]
+    assert record["outcome"] == "skipped"
+    assert "fake-a-fp32-absent-cpu, which fake-a-bf16-fake-cpu is held against, cannot run: surely" in record["reason"]
+
+
 def test_a_task_without_fidelity_says_so(project):
     project.write("test_it.py", TWO_CELLS + "    cell.fidelity(None)\n")
     result = project.run("--benchmark-json=out.json")
