@@ -112,9 +112,23 @@ def test_a_cells_operations_are_one_line_and_its_times_apart(write):
     assert int8["latency_median_s", "prefill"].relation.change == 0.5
 
 
+def test_what_two_tests_of_a_cell_measured_alike_is_one_line(write):
+    """Sizes do not depend on the operation; throughput and memory do."""
+    own = {"throughput_per_s": 5.0, "peak_rss_bytes": 9.0, "size_bytes": 400.0}
+    other = a_record(own, key="t.py::test_stages[x]", cell=FULL.cell, operation="end_to_end")
+    full = replace(FULL, metrics={**FULL.metrics, "throughput_per_s": Metric(7.0, "1/s", "higher")})
+    (line,) = compare([write("torch.json", full, other)]).lines
+    values = {(c.metric, c.operation): f.metric.value for c, f in line.figures.items()}
+    assert values["throughput_per_s", "prefill"] == 7
+    assert values["throughput_per_s", "end_to_end"] == 5
+    assert values["peak_rss_bytes", "end_to_end"] == 9
+    assert values["size_bytes", ""] == 400
+
+
 def test_other_parameters_and_a_second_test_of_the_cell_are_lines_of_their_own(write):
     batch = replace(decoded(FULL, 30.0), key="t.py::test_batch[x]", params={"batch": 4})
-    again = replace(FULL, key="benchmarks/t.py::test_size[lm-fp32-torch-cpu]")
+    timed_again = {**FULL.metrics, "latency_median_s": Metric(0.3, "s", "lower")}
+    again = replace(FULL, key="benchmarks/t.py::test_size[lm-fp32-torch-cpu]", metrics=timed_again)
     found = compare([write("torch.json", FULL, batch, again)])
     assert [(dict(line.params), line.test) for line in found.lines] == [({}, ""), ({"batch": 4}, ""), ({}, "test_size")]
 
@@ -170,7 +184,7 @@ def test_by_machine_each_has_its_columns_and_its_own_reference(write, capsys):
     assert changes == [0.5, 0.25]
     code, out, _ = printed(capsys, *paths, "--by", "machine", "--format", "markdown")
     assert code == 0
-    assert "prefill median machine 1 | prefill median machine 2" in out
+    assert "time prefill median machine 1 | time prefill median machine 2" in out
     assert "machine 2: cpu Quiet CPU 9000, cores 64" in out
 
 

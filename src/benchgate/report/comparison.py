@@ -21,6 +21,7 @@ By = Literal["machine", "environment"]
 FULL = "fp32"
 # Which runtime's full-precision cell is the reference, where there are several.
 FIRST_RUNTIME = "torch"
+NAMED_BY_OPERATION = ("prefill_tokens_per_s", "decode_tokens_per_s")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Column:
-    """One metric, of one operation where it is a time, in one place (a machine or environment; "" for all)."""
+    """One metric, of one operation where it depends on it, in one place (a machine or environment; "" for all)."""
 
     metric: str
     operation: str
@@ -96,7 +97,9 @@ class Comparison:
         return list(dict.fromkeys(line.cell["model"] for line in self.lines))
 
     def of_model(self, model: str) -> list[Line]:
-        return [line for line in self.lines if line.cell["model"] == model]
+        """The model's lines, its references first."""
+        lines = [line for line in self.lines if line.cell["model"] == model]
+        return sorted(lines, key=lambda line: reference_of(line, lines) is not line)
 
 
 def read_sources(paths: Sequence[Path]) -> tuple[list[Source], list[Record]]:
@@ -175,13 +178,14 @@ def _taken(source: Source, places: Mapping[str, str]) -> bool:
 def _place(lines: list[Line], record: Record, source: Source, place: str) -> None:
     """Put a record's figures into the line of its cell. The times of another operation are columns of their own."""
     figures = {
-        Column(name, record.operation if row_of(name, m).group == "time" else "", place): Figure(m, record, source)
+        Column(name, "" if _of_any_operation(name, m) else record.operation, place): Figure(m, record, source)
         for name, m in record.metrics.items()
     }
     test = record.key.rpartition("::")[2].partition("[")[0]
     same = [line for line in lines if line.cell == record.cell and line.params == record.params]
     for line in same:
-        clashing = [line.figures[column] for column in figures if column in line.figures]
+        shared = [(line.figures[column], figure) for column, figure in figures.items() if column in line.figures]
+        clashing = [known for known, figure in shared if known.source is not source or known.metric != figure.metric]
         if not clashing and line.test in ("", test):
             line.figures |= figures
             return
@@ -192,6 +196,11 @@ def _place(lines: list[Line], record: Record, source: Source, place: str) -> Non
                 "--by environment for columns of their own"
             )
     lines.append(Line(record.cell, record.params, test if same else "", figures))
+
+
+def _of_any_operation(name: str, metric: Metric) -> bool:
+    """Whether a metric is the same whatever operation was timed, or has the operation in its name."""
+    return row_of(name, metric).group in ("accuracy", "size") or name in NAMED_BY_OPERATION
 
 
 def reference_of(line: Line, lines: Iterable[Line]) -> Line | None:

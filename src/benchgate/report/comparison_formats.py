@@ -131,7 +131,8 @@ def _shown(lines: Sequence[Line]) -> list[Column]:
 
 def _heading(column: Column, lines: Sequence[Line]) -> list[str]:
     known = row(column.metric, lines)
-    return [column.operation or known.group, known.title, *([column.place] if column.place else [])]
+    first = f"{known.group} {column.operation}".strip()
+    return [first, known.title, *([column.place] if column.place else [])]
 
 
 def _words(figure: Figure | None, numbers: Mapping[str, str]) -> list[str]:
