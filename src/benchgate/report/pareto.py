@@ -11,7 +11,7 @@ from typing import Any
 from benchgate.core import Cell, Metric
 from benchgate.metrics import TABLE
 from benchgate.report.figures import COLOURS, save
-from benchgate.report.units import scale, three_digits
+from benchgate.report.units import human, scale, three_digits
 from benchgate.results import Record
 
 SIZE = "size_bytes"
@@ -69,14 +69,13 @@ def pictures(records: Iterable[Record]) -> Iterator[Picture]:
         found = next((a for a in ACCURACIES if any(a in r.metrics for r in own)), "")
         scored = [r for r in own if found in r.metrics and SIZE in r.metrics]
         for data in dict.fromkeys(map(_data, scored)):
-            cells = {_cell(r): r for r in scored if _data(r) == data}
+            cells = {_cell(r): r for r in reversed(scored) if _data(r) == data}
             if len(cells) > 1:
-                yield _picture(model, data, found, list(cells.values()), own)
+                yield _picture(model, data, found, list(cells.values())[::-1], own)
 
 
 def _picture(model: str, data: str, accuracy: str, scored: Sequence[Record], own: Sequence[Record]) -> Picture:
-    cells = [_cell(record) for record in scored]
-    speed, values = next(((name, v) for name in SPEEDS if (v := _speeds(name, cells, own)) is not None), ("", {}))
+    speed, values = next(((name, v) for name in SPEEDS if (v := _speeds(name, scored, own)) is not None), ("", {}))
     points = [
         Point(r.cell["scheme"], r.cell["runtime"], r.metrics[SIZE].value, r.metrics[accuracy], values.get(_cell(r)))
         for r in scored
@@ -84,12 +83,17 @@ def _picture(model: str, data: str, accuracy: str, scored: Sequence[Record], own
     return Picture(model, data, accuracy, speed, points)
 
 
-def _speeds(name: str, cells: Sequence[str], own: Sequence[Record]) -> dict[str, float] | None:
-    """The metric of each cell, or None where one has it not, or they are of different machines."""
-    having = [record for record in own if name in record.metrics and _cell(record) in cells]
-    machines = {json.dumps(dict(record.machine), sort_keys=True) for record in having}
-    values = {_cell(record): record.metrics[name].value for record in having}
-    return values if len(machines) == 1 and len(values) == len(cells) else None
+def _speeds(name: str, scored: Sequence[Record], own: Sequence[Record]) -> dict[str, float] | None:
+    """The metric of each cell, by the test that scored it or else by the first that measured it; None where a cell has
+    it not, or they are of different machines or operations."""
+    found = {}
+    for record in scored:
+        having = [r for r in (record, *own) if name in r.metrics and r.cell == record.cell]
+        if not having:
+            return None
+        found[_cell(record)] = having[0]
+    kinds = {json.dumps([dict(r.machine), r.operation], sort_keys=True) for r in found.values()}
+    return {cell: r.metrics[name].value for cell, r in found.items()} if len(kinds) == 1 else None
 
 
 def _cell(record: Record) -> str:
@@ -99,8 +103,9 @@ def _cell(record: Record) -> str:
 def _data(record: Record) -> str:
     data = record.details.get("data")
     if not isinstance(data, dict):
-        return ""
-    return f"{data.get('dataset', data.get('name', ''))}, n={data.get('n', '?')}, {str(data.get('sha256', ''))[:8]}"
+        return "data not told"
+    name, n, digest = data.get("dataset", data.get("name")), data.get("n"), str(data.get("sha256", ""))[:8]
+    return ", ".join([str(name), *([f"n={n}"] if n is not None else []), *([digest] if digest else [])])
 
 
 def named(found: Iterable[Picture]) -> Iterator[tuple[str, Picture]]:
@@ -116,37 +121,46 @@ def draw(picture: Picture, path: Path) -> Path:
     """Write one picture: x size, y accuracy with its intervals, area the speed; filled what no cell beats."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     factor, unit = scale([point.size for point in picture.points], "B")
     front = picture.front()
     runtimes = list(dict.fromkeys(point.runtime for point in picture.points))
-    fastest = max((point.speed or 0.0 for point in picture.points), default=0.0)
-    for point in picture.points:
+    fastest = max(point.speed or 0.0 for point in picture.points)
+    entries = []
+    for number, point in enumerate(picture.points, 1):
         colour = COLOURS[runtimes.index(point.runtime) % len(COLOURS)]
         x, y, metric = point.size / factor, point.accuracy.value, point.accuracy
         if metric.low is not None and metric.high is not None:
             bounds = [[max(0.0, y - metric.low)], [max(0.0, metric.high - y)]]
-            axes.errorbar(x, y, yerr=bounds, ecolor=colour, elinewidth=0.8, capsize=2, fmt="none", alpha=0.5)
-        area = SMALLEST if not point.speed or not fastest else max(SMALLEST, LARGEST * point.speed / fastest)
+            axes.errorbar(x, y, yerr=bounds, ecolor=colour, elinewidth=0.8, capsize=2, fmt="none", alpha=0.4)
+        area = max(SMALLEST, LARGEST * point.speed / fastest) if point.speed else SMALLEST
         face = colour if point in front else "none"
         axes.scatter(x, y, s=area, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
-        said = f" {three_digits(point.speed)}/s" if point.speed else ""
-        axes.annotate(f"{point.scheme}{said}", (x, y), xytext=(6, 5), textcoords="offset points", fontsize=7.5)
-    axes.plot([p.size / factor for p in front], [p.accuracy.value for p in front], color="0.6", linewidth=0.8, zorder=1)
-    _describe(axes, picture, runtimes, unit)
+        axes.annotate(str(number), (x, y), xytext=(7, 4), textcoords="offset points", fontsize=8)
+        entries.append((_entry(number, point), face, colour))
+    _describe(axes, picture, unit)
+    _legend(axes, entries)
     return save(figure, path)
 
 
-def _describe(axes: Any, picture: Picture, runtimes: Sequence[str], unit: str) -> None:
+def _entry(number: int, point: Point) -> str:
+    speed = f", {three_digits(point.speed)}/s" if point.speed else ""
+    return f"{number} {point.scheme} {point.runtime}: {point.accuracy.value:.3f}, {human(point.size, 'B')}{speed}"
+
+
+def _describe(axes: Any, picture: Picture, unit: str) -> None:
+    speed = f"; area: {TABLE[picture.speed].title}" if picture.speed else ""
+    title = f"{picture.model} ({picture.data})\nfilled: no cell is better in everything{speed}"
+    axes.set_title(title, loc="left", fontsize=9)
+    axes.set_xlabel(f"{TABLE[SIZE].title} [{unit}]")
+    axes.set_ylabel(TABLE[picture.accuracy].title)
+
+
+def _legend(axes: Any, entries: Sequence[tuple[str, str, str]]) -> None:
+    """Beside the axes, where names cannot cover each other."""
     from matplotlib.lines import Line2D
 
-    row = TABLE[picture.accuracy]
-    speed = f"; area: {TABLE[picture.speed].title}" if picture.speed else ""
-    axes.set_title(
-        f"{picture.model} ({picture.data})\nfilled: no cell is better in everything{speed}", loc="left", fontsize=9
-    )
-    axes.set_xlabel(f"{TABLE[SIZE].title} [{unit}]")
-    axes.set_ylabel(row.title)
-    marks = [Line2D([], [], marker="o", linestyle="", color=COLOURS[i % len(COLOURS)]) for i in range(len(runtimes))]
-    axes.legend(marks, runtimes, fontsize=8, frameon=False)
+    marks = [Line2D([], [], marker="o", linestyle="", color=edge, markerfacecolor=face) for _, face, edge in entries]
+    names = [name for name, *_ in entries]
+    axes.legend(marks, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)
