@@ -144,7 +144,7 @@ def test_a_loss_that_so_few_passages_cannot_show_is_called_undecidable():
     text = str(verdict)
     assert "top1 0.3950 >= 0.99 x 0.4000 undecidable at n=200 passages: margin -0.0010 [" in text
     assert "4 lost, 3 gained of 200, exact McNemar p=1" in text
-    assert f"needs about n={verdict.needs}: give --samples {verdict.needs}" in text
+    assert f"needs about n={verdict.needs}: score more of them" in text
 
 
 @pytest.mark.parametrize(

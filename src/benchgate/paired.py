@@ -198,7 +198,7 @@ def judge(before: Sequence[float], after: Sequence[float], share: float, metric:
         answer, metric, (test.both + test.gained) / test.n, accuracy, share,
         (low - share) * accuracy, (high - share) * accuracy, test.n, "passages",
         needs if answer == "undecidable" and in_reach else None, f"paired score test of the ratio; {test}",
-        f"give --samples {needs}" if in_reach else "the loss is about as large as what is allowed",
+        "score more of them" if in_reach else "the loss is about as large as what is allowed",
     )  # fmt: skip
 
 

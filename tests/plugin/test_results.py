@@ -177,7 +177,7 @@ def test_floor(cell, monkeypatch):
     result = project.run("--benchmark-json=out.json")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["undecidable: fake-a-bf16-fake-cpu: top1 0.9800 >= 0.95 x 1.0000 undecidable at n=50 *give --samples *"]
+        ["undecidable: fake-a-bf16-fake-cpu: top1 0.9800 >= 0.95 x 1.0000 undecidable at n=50 *needs about n=155: *"]
     )
     good, bad = (project.records("out.json")[f"test_floor[fake-{m}-bf16-fake-cpu]"] for m in "ab")
     assert [f["answer"] for f in good["details"]["floors"]] == ["holds", "undecidable"]
