@@ -31,7 +31,7 @@ GPTQ = ["gptq-8", "gptq-4", "gptq-3", "gptq-2"]
 # floor fails only where the same passages show a larger loss; where they are too few to tell, the summary says so.
 FLOORS = {16: 0.99, 8: 0.99, 4: 0.9}
 # Passages whose every token is compared with the fp32 model's: about 1,000 tokens, a few seconds a cell.
-FIDELITY_PASSAGES = 25
+FIDELITY_PASSAGES = 15
 
 
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
