@@ -160,6 +160,18 @@ def test_the_batch_of_scoring_and_the_packages_do_not_part_two_cells(write):
     assert not any(f.relation.why_not for f in found.values())
 
 
+def test_a_divergence_on_other_passages_or_from_another_reference_is_marked(write):
+    def diverging(record, reference="lm-fp32-torch-cpu", n=15):
+        about = {"reference": reference, "data": {**DATA, "n": n}, "metrics": ["kl_mean"]}
+        metrics = {**record.metrics, "kl_mean": Metric(0.1, "nat", "lower", n)}
+        return replace(record, metrics=metrics, details={**record.details, "fidelity": about})
+
+    for change, marked in (({}, False), ({"n": 9}, True), ({"reference": "lm-fp32-ggml-cpu"}, True)):
+        path = write("a.json", FULL, diverging(INT8), diverging(GGUF, **change))
+        relation = figures(compare([path]), "gguf-q2_k")["kl_mean", ""].relation
+        assert (relation is not None and "other data" in relation.why_not) is marked
+
+
 def test_without_a_full_precision_cell_nothing_is_related_but_strangers_are_marked(write, capsys):
     elsewhere = replace(INT8, machine={**MACHINE, "cores": 8})
     path = write("a.json", GGUF), write("b.json", elsewhere)

@@ -114,7 +114,8 @@ class MeasuredCell:
         record = self._measured("fidelity")
         other = self._other(scheme, runtime)
         found = running.fidelity(self.cell, self.session, other, usable_cores(), data)
-        about = {"reference": str(other), "data": data.describe() if hasattr(data, "describe") else None}
+        described = data.describe() if hasattr(data, "describe") else None
+        about = {"reference": str(other), "data": described, "metrics": list(found)}
         metrics = {**record.metrics, **found}
         return self._keep(_finite(replace(record, metrics=metrics, details={**record.details, "fidelity": about})))
 

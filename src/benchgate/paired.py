@@ -216,24 +216,30 @@ def examples_of(first: Record, second: Record, metric: str) -> tuple[tuple[float
     for record in (first, second):
         if metric not in record.metrics or not record.metrics[metric].examples:
             raise DataError(f"{record.key}: no single results of {metric} to pair; score it again with this benchgate")
-    if not same_data(first, second):
+    if not same_data(first, second, metric):
         raise DataError(
-            f"{first.key} and {second.key} were scored on different data: {first.details.get('data')} and "
-            f"{second.details.get('data')}; score both on one sample"
+            f"{first.key} and {second.key} were scored on different data: {data_of(first, metric)} and "
+            f"{data_of(second, metric)}; score both on one sample"
         )
     return first.metrics[metric].examples, second.metrics[metric].examples
 
 
-def same_data(first: Record, second: Record) -> bool:
-    """Whether two records' accuracies are of the same examples: same file by hash, same sample."""
-    ours, theirs = (_data(record) for record in (first, second))
+def same_data(first: Record, second: Record, metric: str) -> bool:
+    """Whether two records' values of a metric are of the same examples: same file by hash, same sample."""
+    ours, theirs = (data_of(record, metric) for record in (first, second))
     return ours is not None and ours == theirs
 
 
-def _data(record: Record) -> dict[str, Any] | None:
-    """What a record says of its data, without the batch size: that decides no example."""
-    data = record.details.get("data")
-    return {key: value for key, value in data.items() if key != "batch"} if isinstance(data, dict) else None
+def data_of(record: Record, metric: str) -> dict[str, Any] | None:
+    """What a record says of the data behind a metric, without the batch size, which decides no example; None where it
+    says nothing. A fidelity's data are its passages and what it was held against."""
+    fidelity = record.details.get("fidelity") or {}
+    compared = metric in fidelity.get("metrics", ())
+    data = fidelity.get("data") if compared else record.details.get("data")
+    if not isinstance(data, dict):
+        return None
+    against = {"reference": fidelity["reference"]} if compared else {}
+    return {**{key: value for key, value in data.items() if key != "batch"}, **against}
 
 
 def _hits(values: Sequence[float]) -> np.ndarray:

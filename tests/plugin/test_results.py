@@ -186,7 +186,8 @@ def test_floor(cell, monkeypatch):
     assert "top1 0.0000 >= 0.95 x 1.0000 fails at n=50" in bad["reason"]
     assert good["metrics"]["kl_mean"]["examples"] == "0.25 0.333333"
     assert "examples" not in good["metrics"]["accuracy"]
-    assert good["details"]["fidelity"] == {"reference": "fake-a-fp32-fake-cpu", "data": None}
+    about = {"reference": "fake-a-fp32-fake-cpu", "data": None, "metrics": ["kl_mean"]}
+    assert good["details"]["fidelity"] == about
     assert good["missing"]["bits_per_weight"] == "fake does not tell how many weights it holds"
 
 

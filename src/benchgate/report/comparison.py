@@ -14,7 +14,7 @@ from typing import Literal
 from benchgate.core import Metric
 from benchgate.machine import differences
 from benchgate.metrics import GROUPS, TABLE, Row, row_of
-from benchgate.paired import ALPHA, bootstrap_difference, examples_of, mcnemar, same_data
+from benchgate.paired import ALPHA, bootstrap_difference, data_of, examples_of, mcnemar, same_data
 from benchgate.results import Record, ResultsError, read_records
 
 By = Literal["machine", "environment"]
@@ -242,7 +242,7 @@ def _in_reference(column: Column, reference: Line) -> Figure | None:
 
 def _relation(column: Column, figure: Figure, anchor: Figure) -> Relation:
     table_row = row_of(column.metric, figure.metric)
-    if why_not := _why_not(table_row, figure.record, anchor.record):
+    if why_not := _why_not(table_row, column.metric, figure.record, anchor.record):
         return Relation(why_not=why_not)
     now, before = figure.metric.value, anchor.metric.value
     significant, test = _significance(column.metric, figure, anchor)
@@ -251,12 +251,12 @@ def _relation(column: Column, figure: Figure, anchor: Figure) -> Relation:
     return Relation(now / before if before else None, "ratio", significant, test)
 
 
-def _why_not(table_row: Row, ours: Record, theirs: Record) -> str:
+def _why_not(table_row: Row, metric: str, ours: Record, theirs: Record) -> str:
     """Why two figures must not be compared, or ""."""
     if ours.version != theirs.version:
         return f"other model version: {theirs.version!r} -> {ours.version!r}"
-    if table_row.group == "accuracy" and not same_data(ours, theirs):
-        return f"other data: {_data(theirs)} -> {_data(ours)}"
+    if table_row.group == "accuracy" and not same_data(ours, theirs, metric):
+        return f"other data: {_data(theirs, metric)} -> {_data(ours, metric)}"
     if table_row.across_machines:
         return ""
     threads = [{"threads": record.details.get("threads")} for record in (ours, theirs)]
@@ -264,11 +264,11 @@ def _why_not(table_row: Row, ours: Record, theirs: Record) -> str:
     return f"other machine: {', '.join(changed)}" if changed else ""
 
 
-def _data(record: Record) -> str:
-    data = record.details.get("data")
-    if not isinstance(data, dict):
+def _data(record: Record, metric: str) -> str:
+    data = data_of(record, metric)
+    if data is None:
         return "not told"
-    shown = {k: str(v)[:12] if k == "sha256" else v for k, v in data.items() if k != "batch"}
+    shown = {key: str(value)[:12] if key == "sha256" else value for key, value in data.items()}
     return json.dumps(shown).replace('"', "")
 
 
