@@ -16,7 +16,6 @@ import numpy as np
 
 from benchgate.core import DataError, InvalidOutput, Metric
 from benchgate.download import progress
-from benchgate.metrics import Row, add_row
 from benchgate.passages import Passages, encode_pair
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 ROWS = 256
 # Bins of the KL histogram, 1 % apart: the percentile is exact to that, whatever the number of tokens.
 EDGES = np.geomspace(1e-10, 1e4, math.ceil(14 * math.log(10) / math.log(1.01)) + 1)
-
-add_row(Row("kl_p99", "nat", "lower", "accuracy", "KL P99", 0.20, across_machines=True))
-add_row(
-    Row("log_perplexity_delta", "nat", "lower", "accuracy", "log ppl change", 0.02, across_machines=True, absolute=True)
-)
 
 
 class Fidelity:
