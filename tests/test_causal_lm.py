@@ -181,6 +181,29 @@ def test_logits_that_are_no_numbers_name_the_data_and_the_passage():
         score_passages(Broken(), Words(), replace(DATA, items=DATA.items[:7], batch=1))
 
 
+@pytest.mark.parametrize("level", [0.0, 3.5, -1e30])
+def test_a_model_that_answers_everything_alike_gets_no_points(level):
+    class Constant(Session):
+        def _rows(self, tokens):
+            return np.full((len(tokens), VOCABULARY), level, np.float32)
+
+    targets = [Words().tokenizer()(continuation, False)["input_ids"] for _, continuation in DATA.items]
+    assert min(max(ids) for ids in targets) > 0
+    found = CausalLMTask().score(Constant(), Words(), replace(DATA, top_k=(1, min(map(max, targets)))))
+    assert [m.value for name, m in found.items() if name.startswith("top")] == [0.0, 0.0]
+    assert not any(found["top1"].examples)
+    assert found["perplexity"].value == pytest.approx(VOCABULARY)
+
+
+def test_a_model_of_nan_gets_no_score_at_all():
+    class Broken(Session):
+        def _rows(self, tokens):
+            return np.full((len(tokens), VOCABULARY), np.nan, np.float32)
+
+    with pytest.raises(InvalidOutput, match="50 of 50 logits are NaN or infinite"):
+        CausalLMTask().score(Broken(), Words(), DATA)
+
+
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_of_nothing_is_refused(batch):
     with pytest.raises(DataError, match=f"batch {batch} must be at least 1"):
@@ -201,6 +224,8 @@ def test_the_figures_against_a_computation_by_hand():
     assert found["perplexity"].high == pytest.approx(2**3.2992, rel=1e-3)
     assert all(m.n == 4 and "words (4 of 23 passages)" in m.method for m in found.values())
     assert found["top1"].low < 0.5 < found["top1"].high
+    assert (found["top1"].examples, found["top3"].examples) == ((1, 0, 1, 0), (1, 1, 1, 0))
+    assert found["perplexity"].examples == tuple(score.nll for score in scores)
 
 
 def test_the_perplexity_of_a_broken_model_is_huge_but_a_number():

@@ -137,8 +137,34 @@ class Model:
 
 
 def test_two_sessions_on_all_tokens_of_the_passages():
-    data = Passages("two", "00", (("the ship went down to the", "sea"), ("a", "b")), total=2)
-    metrics = fidelity.compare(Session(1.0), Session(1.5), Model(), data)
+    metrics = fidelity.compare(Session(1.0), Session(1.5), Model(), DATA)
     assert metrics["kl_mean"].value > 0
     assert metrics["agreement_top1"].value == 1
     assert "30 tokens of 2 passages" in metrics["kl_mean"].method
+
+
+DATA = Passages("two", "00", (("the ship went down to the", "sea"), ("a", "b")), total=2)
+
+
+def test_a_model_that_answers_everything_alike_agrees_with_nothing():
+    class Seventh(Session):
+        """Its greedy token is always the seventh."""
+
+        def logits(self, sequences, keep):
+            return [np.roll(super().logits(sequences, keep)[0], 7, axis=1)]
+
+    class Constant(Session):
+        def logits(self, sequences, keep):
+            return [np.zeros((keep[0], self.vocabulary), np.float32)]
+
+    metrics = fidelity.compare(Seventh(4.0), Constant(1.0), Model(), DATA)
+    assert metrics["agreement_top1"].value == 0
+    # Against the uniform distribution the divergence is log(vocabulary) less the entropy.
+    assert 1 < metrics["kl_mean"].value < math.log(300)
+
+
+@pytest.mark.parametrize("broken_reference", [False, True])
+def test_a_model_of_nan_has_no_fidelity_and_no_reference_value(broken_reference):
+    sessions = [Session(1.0), Session(float("nan"))]
+    with pytest.raises(InvalidOutput, match=r"two, passage 1: .* logits are NaN or infinite"):
+        fidelity.compare(*(reversed(sessions) if broken_reference else sessions), Model(), DATA)

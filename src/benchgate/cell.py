@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from benchgate import matrix
 from benchgate import run as running
-from benchgate.core import BenchgateError, Cell, InvalidOutput, Model, models
+from benchgate.core import BenchgateError, Cell, InvalidOutput, Model, Unavailable, models
 from benchgate.devices import usable_cores
 from benchgate.meters import ALL
+from benchgate.paired import Verdict
 from benchgate.results import Record
 from benchgate.session import Session
 
@@ -90,16 +92,50 @@ class MeasuredCell:
             # Half a measurement, also one cut by Ctrl-C, is none: it does not go into pytest-benchmark's file.
             self._benchmark.has_error = True
             raise
+        return self._keep(record)
+
+    def _keep(self, record: Record) -> Result:
         self._benchmark.extra_info["benchgate"] = record.as_dict()
         self._in.records[self._key] = record
         return Result(record)
+
+    def _measured(self, what: str) -> Record:
+        if self._key not in self._in.records:
+            raise BenchgateError(f"{self.cell}: {what} comes after cell.measure(...), whose record it adds to")
+        return self._in.records[self._key]
+
+    def fidelity(self, data: Any, scheme: str = "fp32", runtime: str | None = None) -> Result:
+        """How far this cell's outputs are from those of another scheme of the same model, on `data`: kl_mean, ...
+
+        Called after `measure`, whose record it adds to; both models are loaded at once, after everything that is timed
+        or weighed. `runtime` is the other's, this cell's own where None. Raises BenchgateError for a task whose outputs
+        have no such comparison.
+        """
+        record = self._measured("fidelity")
+        other = self._other(scheme, runtime)
+        found = running.fidelity(self.cell, self.session, other, usable_cores(), data)
+        described = data.describe() if hasattr(data, "describe") else None
+        about = {"reference": str(other), "data": described, "metrics": list(found)}
+        metrics = {**record.metrics, **found}
+        return self._keep(_finite(replace(record, metrics=metrics, details={**record.details, "fidelity": about})))
+
+    def decide(self, verdict: Verdict) -> None:
+        """Keep the answer to a floor in the record, and fail the test where the floor fails.
+
+        "undecidable" is not a pass in silence: the summary names it, with how many examples would decide it.
+        Called after `measure`: `cell.decide(paired.floor(result.record, reference.record, 0.99, "top1"))`.
+        """
+        record = self._measured("decide")
+        floors = [*record.details.get("floors", ()), verdict.as_dict()]
+        self._keep(replace(record, details={**record.details, "floors": floors}))
+        assert verdict.answer != "fails", str(verdict)
 
     def reference(self, scheme: str = "fp32", runtime: str | None = None, data: Any = None) -> Result:
         """The accuracy of another scheme of the same model and data: this session's own, or else scored now.
 
         What a floor is held against: `assert result["top1"] >= 0.9 * cell.reference(data=passages)["top1"]`.
         """
-        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
+        other = self._other(scheme, runtime)
         about = data.describe() if hasattr(data, "describe") else None
         known = self._in.scored(self._key, other, about)
         if known is not None:
@@ -112,6 +148,13 @@ class MeasuredCell:
             self.close()
         self._in.keep_reference(self._key, other, about, record)
         return Result(record)
+
+    def _other(self, scheme: str, runtime: str | None) -> Cell:
+        """The cell that this one is held against. Raises Unavailable, a skip, where it cannot run here."""
+        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
+        if reason := matrix.missing(other):
+            raise Unavailable(f"{other}, which {self.cell} is held against, cannot run: {reason}")
+        return other
 
     def _loaded(self, cell: Cell, threads: int, operation: str | None, params: Mapping[str, Any]) -> running.Run:
         if threads < 1:

@@ -93,6 +93,8 @@ ROWS = [
     ),
     Row("perplexity", "1", "lower", "accuracy", "perplexity", 0.02, across_machines=True),
     Row("kl_mean", "nat", "lower", "accuracy", "KL mean", 0.10, across_machines=True),
+    Row("kl_p99", "nat", "lower", "accuracy", "KL P99", 0.20, across_machines=True),
+    Row("log_perplexity_delta", "nat", "lower", "accuracy", "log ppl diff", 0.02, across_machines=True, absolute=True),
     Row("chrf", "1", "higher", "accuracy", "chrF", 0.01, across_machines=True),
     Row("bleu", "1", "higher", "accuracy", "BLEU", 0.01, across_machines=True),
     Row("rouge_l", "1", "higher", "accuracy", "ROUGE-L", ACCURACY_TOLERANCE, across_machines=True, absolute=True),

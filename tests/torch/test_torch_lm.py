@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,6 +105,13 @@ def test_weights_bytes(load, model):
     assert found["bf16"] < 0.51 * found["fp32"]
     assert found["int4-weight-only"] < found["int8-weight-only"] < found["bf16"]
     assert found["int8-dynamic"] == found["int8-weight-only"]
+    bits = {scheme: load(scheme).kernel["bits_per_weight"] for scheme in SCHEMES}
+    assert bits == {scheme: round(8 * count / dense, 3) for scheme, count in found.items()}
+    # The embedding stays in bf16, and int8's scales and int4's zero points take their part.
+    assert 32 <= bits["fp32"] < 33
+    assert 16 <= bits["bf16"] < 17
+    assert 8 < bits["int8-weight-only"] < 16
+    assert 4 < bits["int4-weight-only"] < bits["int8-weight-only"]
 
 
 def test_operators_show_what_ran(load):
@@ -144,6 +152,22 @@ def test_the_score_does_not_depend_on_the_batch(load, model):
         assert {k: v for k, v in other.items() if k != "perplexity"} == {
             k: v for k, v in scores[0].items() if k != "perplexity"
         }
+
+
+def test_fidelity_falls_with_the_bits(model):
+    """By the way a cell measures it: the reference is loaded beside the session and closed again."""
+    data = Passages("made-up", "0" * 64, tuple((f"w{i} the crew w{i + 1}", "w9") for i in range(20, 40)), 20)
+    other, found = Cell(model.name, "fp32", "torch", "cpu"), {}
+    for scheme in ("fp32", "bf16", "int8-weight-only", "int4-weight-only"):
+        cell = replace(other, scheme=scheme)
+        _, session = running.load(cell, 1)
+        found[scheme] = running.fidelity(cell, session, other, 1, data)
+        session.close()
+    kl = [metrics["kl_mean"].value for metrics in found.values()]
+    assert kl[0] < 1e-9 < kl[1] < kl[2] < kl[3]
+    assert found["fp32"]["agreement_top1"].value == 1
+    assert found["int4-weight-only"]["agreement_top1"].value < 1
+    assert all(metrics["kl_mean"].n == 20 for metrics in found.values())
 
 
 def test_a_cache_step_is_a_full_forward(load):

@@ -168,6 +168,8 @@ class TorchSession:
         self.identity = ""
         self.kernel: dict[str, Any] = {**kernel, **describe(module)}
         self.weights_bytes: int | None = weights_bytes(module)
+        if count := weights_count(module):
+            self.kernel["bits_per_weight"] = round(8 * self.weights_bytes / count, 3)
 
     def __call__(self, inputs: Any) -> Any:
         import torch
@@ -222,6 +224,12 @@ def weights_bytes(module: Any) -> int:
             storage = part.untyped_storage()
             storages[storage.data_ptr()] = min(storage.nbytes(), part.nbytes) or part.nbytes
     return sum(storages.values())
+
+
+def weights_count(module: Any) -> int:
+    """How many weights the parameters are, whatever they are packed into; tied ones count once."""
+    counts = {_parts(p.data)[0].untyped_storage().data_ptr(): int(p.numel()) for p in module.parameters()}
+    return sum(counts.values())
 
 
 def _parts(tensor: Any) -> list[Any]:
