@@ -121,9 +121,10 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
+        if any(one["type"] == "json_invalid" for one in error.errors()):
+            return _say(400, "the body is not JSON")
         shown = [f"{_place(one['loc'])}: {one['msg']}" for one in error.errors()[:SHOWN_ERRORS]]
-        unreadable = any(one["type"] == "json_invalid" for one in error.errors())
-        return _say(400 if unreadable else 422, "; ".join(shown))
+        return _say(422, "; ".join(shown))
 
     for kind, (status, seconds) in RETRY_AFTER.items():
         app.add_exception_handler(kind, _retry(status, seconds))

@@ -73,6 +73,8 @@ def measure(
     """Run the levels one after the other. Raises BenchgateError where nothing answers at `url`."""
     if duration_s <= 0:
         raise BenchgateError(f"--duration {duration_s:g}: more than 0 seconds are needed")
+    if not url.startswith(("http://", "https://")):
+        raise BenchgateError(f"{url!r} is no URL; write one like http://127.0.0.1:8000")
     return asyncio.run(_measure(url.rstrip("/") + "/v1/reformulate", levels, duration_s, bodies, token))
 
 

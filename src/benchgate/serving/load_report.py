@@ -12,7 +12,7 @@ from rich.table import Table
 from benchgate import stats
 from benchgate.core import DataError
 from benchgate.reformulate import BadInput, Question, checked, parse_question
-from benchgate.report.units import human, three_digits
+from benchgate.report.units import three_digits
 from benchgate.serving.load import Tally
 
 PERCENTILES = {"p50_s": 0.50, "p90_s": 0.90, "p95_s": 0.95, "p99_s": 0.99}
@@ -54,22 +54,22 @@ def _read(path: Path) -> list[Question]:
 def load_table(tallies: Sequence[Tally]) -> Table:
     """One row a level; a percentile that has too few answers for its bound is `-`."""
     table = Table(box=None, pad_edge=False)
-    columns = ("offered", "answered", "per s", "shed", "failed", "P50", "P95", "P99", "max", "lag P95")
+    columns = ("offered", "answered", "per s", "shed", "failed", "P50 ms", "P95 ms", "P99 ms", "max ms", "lag P95 ms")
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     for tally in tallies:
         found = figures(tally)
         table.add_row(
             str(tally.level),
             *map(str, (tally.answered, three_digits(found["answered_per_s"]), tally.shed, tally.failed)),
-            *(_seconds(found["latency"].get(name)) for name in ("p50_s", "p95_s", "p99_s", "max_s")),
-            _seconds(found["send_lag"].get("p95_s")),
+            *(_milliseconds(found["latency"].get(name)) for name in ("p50_s", "p95_s", "p99_s", "max_s")),
+            _milliseconds(found["send_lag"].get("p95_s")),
         )
     return table
 
 
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else human(value, "s")
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else three_digits(1000 * value)
 
 
 def figures(tally: Tally) -> dict[str, Any]:

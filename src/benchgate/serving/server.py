@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from benchgate.reformulate import Reformulator
@@ -70,15 +71,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(load: Callable[[], Reformulator], settings: Settings, listening: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises what `load` raised when the model cannot be loaded."""
-    logging.basicConfig(stream=sys.stderr, format="benchgate: %(levelname)s: %(message)s", level=logging.WARNING)
-    server: Server
-
-    def stop(signal_number: int = 0, frame: FrameType | None = None) -> None:
-        server.should_exit = True
-
-    app = create_app(load, settings, on_failure=stop)
+def make_server(app: FastAPI, settings: Settings) -> Server:
+    """uvicorn for the application, with the limits on connections and heads."""
     config = uvicorn.Config(
         app,
         http=type("LimitedProtocol", (Protocol,), {"settings": settings}),
@@ -90,7 +84,19 @@ def serve(load: Callable[[], Reformulator], settings: Settings, listening: socke
         timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]
         timeout_graceful_shutdown=settings.timeout_s,  # type: ignore[arg-type]
     )
-    server = Server(config)
+    return Server(config)
+
+
+def serve(load: Callable[[], Reformulator], settings: Settings, listening: socket.socket) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises what `load` raised when the model cannot be loaded."""
+    logging.basicConfig(stream=sys.stderr, format="benchgate: %(levelname)s: %(message)s", level=logging.WARNING)
+    server: Server
+
+    def stop(signal_number: int = 0, frame: FrameType | None = None) -> None:
+        server.should_exit = True
+
+    app = create_app(load, settings, on_failure=stop)
+    server = make_server(app, settings)
     # uvicorn takes both over while it runs and raises them again afterwards: then they have done their work.
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
