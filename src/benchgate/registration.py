@@ -15,6 +15,7 @@ BUILTIN = (
     "benchgate.passages",
     "benchgate.tasks.causal_lm",
     "benchgate.tasks.detection",
+    "benchgate.tasks.text2text",
     "benchgate.runtimes.torch",
     "benchgate.runtimes.onnxruntime",
     "benchgate.runtimes.litert",
