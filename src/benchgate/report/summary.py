@@ -74,7 +74,7 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
         by_reason.setdefault(reason, []).append(f"{name} ({n})")
     for reason, names in by_reason.items():
         yield f"missing: {', '.join(names)}: {reason}"
-    unsteady = [r for r in records if not r.details.get("warm_up", {}).get("steady", True)]
+    unsteady = [r for r in records if r.details.get("warm_up", {}).get("steady") is False]
     if unsteady:
         yield (
             f"unsteady: {len(unsteady)} cell{'s' if len(unsteady) > 1 else ''} still changed speed after warm-up; "
