@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,9 +15,14 @@ from benchgate import __version__, registration
 from benchgate.core import BenchgateError
 from benchgate.serving.commands import add_verbs
 
+if TYPE_CHECKING:
+    from benchgate.results import Record
+
 Verb = Callable[[argparse.Namespace, Console], int]
 WORSE, UNUSABLE = 1, 2
 FORMATS = ("table", "markdown", "csv", "json")
+# `report --table NAME`: the function, records -> Grids, that makes it
+TABLES = {"training": "benchgate.report.training:training_tables"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _verb(verbs, "report", _report, "print the tables of stored results")
     report.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    report.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: all metrics by model)")
+    report.add_argument("--format", choices=("terminal", "markdown", "csv", "latex"), default="terminal")
+    report.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table")
 
     compare = _verb(verbs, "compare", _compare, "one table of several stored results, against the fp32 cells")
     compare.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON of `pytest --benchmark-json`")
@@ -119,6 +129,10 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
     from benchgate.results import read_records
 
     records = [record for path in arguments.files for record in read_records(path)]
+    if arguments.table:
+        return _named_table(arguments, console, records)
+    if arguments.out or arguments.format != "terminal":
+        raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
     for table in metric_tables(records, {}, console.width):
         console.print(table)
         console.print()
@@ -135,12 +149,30 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record]) -> int:
+    from benchgate.report.grid import rendered
+
+    module, _, name = TABLES[arguments.table].partition(":")
+    text = rendered(getattr(import_module(module), name)(records), arguments.format, console.width)
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        try:
+            arguments.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BenchgateError(f"cannot write {arguments.out}: {error.strerror}; give --out another place") from error
+        console.print(str(arguments.out), soft_wrap=True)
+    return 0
+
+
 def _plot(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.memory_course import plot_memory
     from benchgate.report.plots import plot
     from benchgate.results import read_records
 
     records = [record for path in arguments.files for record in read_records(path)]
-    for path in plot(records, arguments.out, arguments.format):
+    courses = plot_memory(records, arguments.out, arguments.format)
+    for path in [*plot(records, arguments.out, arguments.format), *courses]:
         console.print(str(path), soft_wrap=True)
     return 0
 

@@ -92,7 +92,7 @@ class TorchRuntime:
         return None
 
     def missing(self, device: str) -> str | None:
-        return _missing_compiler() if self.compiled and device == "cpu" else None
+        return missing_compiler() if self.compiled and device == "cpu" else None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         import torch
@@ -111,14 +111,20 @@ class TorchRuntime:
         module.load_state_dict(state, assign=True)
         module = module.requires_grad_(False).to(device)
         if self.compiled:
-            # inductor imports it in the middle of tracing, where its replacement of distutils has failed
-            import setuptools  # noqa: F401
-
-            # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
-            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-            torch._dynamo.reset()
-            module.forward = torch.compile(module.forward)
+            compile_forward(module)
         return _session(model.task)(module, device, {"threads": threads, "compiled": self.compiled})
+
+
+def compile_forward(module: Any) -> None:
+    """Let torch.compile (inductor) have the module's forward; it compiles in the first call."""
+    # inductor imports it in the middle of tracing, where its replacement of distutils has failed
+    import setuptools  # noqa: F401
+    import torch
+
+    # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    torch._dynamo.reset()
+    module.forward = torch.compile(module.forward)
 
 
 def _register_tensor_types() -> None:
@@ -146,7 +152,7 @@ def _session(task: str) -> Callable[..., Session]:
     return found
 
 
-def _missing_compiler() -> str | None:
+def missing_compiler() -> str | None:
     """torch.compile needs a C++ compiler on the CPU; the one it would take is asked of torch itself."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
