@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchgate import __version__, registration
+from benchgate.cells_by_name import add_cell_arguments, chosen_cell
 from benchgate.core import BenchgateError
 from benchgate.serving.commands import add_verbs
 
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
 
 Verb = Callable[[argparse.Namespace, Console], int]
 WORSE, UNUSABLE = 1, 2
+# Columns that the table of `evaluate` needs; a narrow terminal wraps it.
+WIDE = 112
 FORMATS = ("table", "markdown", "csv", "json")
 # `report --table NAME`: the function, records -> Grids, that makes it
-TABLES = {"training": "benchgate.report.training:training_tables"}
+TABLES = {
+    "training": "benchgate.report.training:training_tables",
+    "latency": "benchgate.report.latency:latency_tables",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,8 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     report = _verb(verbs, "report", _report, "print the tables of stored results")
     report.add_argument("files", type=Path, nargs="+", metavar="FILE")
     report.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: all metrics by model)")
-    report.add_argument("--format", choices=("terminal", "markdown", "csv", "latex"), default="terminal")
+    report.add_argument("--format", choices=("terminal", "markdown", "csv", "latex", "json"), default="terminal")
     report.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table")
+
+    evaluate = _verb(verbs, "evaluate", _evaluate, "score a text2text model's answers and time them, query by query")
+    add_cell_arguments(evaluate)
+    evaluate.add_argument("--data", action="append", metavar="NAME|FILE", help="dev, test or JSONL; repeatable (test)")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="a seeded random sample of N queries (default: all)")
+    evaluate.add_argument("--beams", type=int, default=1, metavar="N", help="beam search of this width (default: 1)")
+    evaluate.add_argument("--threads", type=int, metavar="N", help="of the model (default: all usable cores)")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the records there, with all intervals")
 
     compare = _verb(verbs, "compare", _compare, "one table of several stored results, against the fp32 cells")
     compare.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON of `pytest --benchmark-json`")
@@ -138,6 +152,22 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
         console.print()
     for line in notes(records):
         console.print(line, soft_wrap=True)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.devices import usable_cores
+    from benchgate.evaluate import Order, evaluate, evaluation_tables
+    from benchgate.report.grid import rendered
+    from benchgate.results import write_records
+
+    registration.load_project(Path.cwd())
+    cell = chosen_cell(arguments, "text2text")
+    threads = usable_cores() if arguments.threads is None else arguments.threads
+    records = evaluate(cell, Order(arguments.data or ["test"], arguments.limit, threads, arguments.beams))
+    print(rendered(evaluation_tables(records), "terminal", max(console.width, WIDE)), end="")
+    if arguments.json:
+        write_records(arguments.json, records)
     return 0
 
 

@@ -1,9 +1,10 @@
-"""One table as data, and as text for a terminal, Markdown, CSV or LaTeX."""
+"""One table as data, and as text for a terminal, Markdown, CSV, LaTeX or JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,6 +102,17 @@ FORMATS: Mapping[str, Callable[[Grid, int], str]] = {
 }
 
 
+def as_json(grids: Sequence[Grid]) -> str:
+    """A list of tables: title, notes, and rows as objects with all digits; absent is null."""
+    tables = [
+        {"title": g.title, "rows": [dict(zip(g.columns, row, strict=True)) for row in g.rows], "notes": g.notes}
+        for g in grids
+    ]
+    return json.dumps(tables, indent=1) + "\n"
+
+
 def rendered(grids: Sequence[Grid], style: str, width: int) -> str:
-    """All of them as one text, an empty line between two."""
+    """All of them as one text, an empty line between two; as "json" one list."""
+    if style == "json":
+        return as_json(grids)
     return "\n".join(FORMATS[style](grid, width) for grid in grids)
