@@ -69,16 +69,23 @@ COMPRESS: Mapping[str, Callable[[Any, Scheme], Any]] = {
 LINEAR_ONLY = frozenset({"int8-dynamic", "int8-weight-only", "int4-weight-only"})
 CONVOLUTIONAL_TASKS = frozenset({"detection"})
 
+PLAIN_SESSION = "benchgate.runtimes.torch:TorchSession"
 # task -> the session that speaks its protocol; every other task gets a plain call
-SESSIONS: Mapping[str, str] = {"causal-lm": "benchgate.runtimes.torch_lm:TorchLMSession"}
+SESSIONS: Mapping[str, str] = {
+    "causal-lm": "benchgate.runtimes.torch_lm:TorchLMSession",
+    "text2text": "benchgate.runtimes.torch_text2text:TorchText2TextSession",
+}
+# task -> the functions of its modules that are compiled; `forward` of every other
+COMPILED: Mapping[str, tuple[str, ...]] = {"text2text": ("begin", "step")}
 
 
 @dataclass(frozen=True)
 class TorchRuntime:
-    """`compiled` runs the module through torch.compile (inductor)."""
+    """`compiled` runs the module through torch.compile (inductor). `session` is used instead of the task's own."""
 
     name: str
     compiled: bool = False
+    session: str | None = None
     format: str = "torch-state-dict"
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch", "torchao": "torch"})
 
@@ -117,8 +124,12 @@ class TorchRuntime:
             # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
             os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
             torch._dynamo.reset()
-            module.forward = torch.compile(module.forward)
-        return _session(model.task)(module, device, {"threads": threads, "compiled": self.compiled})
+            torch._dynamo.utils.counters.clear()
+            for function in COMPILED.get(model.task, ("forward",)):
+                setattr(module, function, torch.compile(getattr(module, function)))
+        return _session(self.session or SESSIONS.get(model.task, PLAIN_SESSION))(
+            module, device, {"threads": threads, "compiled": self.compiled}, model
+        )
 
 
 def _register_tensor_types() -> None:
@@ -140,8 +151,9 @@ def _structure(model: Any) -> Any:
         return model.structure()
 
 
-def _session(task: str) -> Callable[..., Session]:
-    module, _, name = SESSIONS.get(task, "benchgate.runtimes.torch:TorchSession").partition(":")
+def _session(place: str) -> Callable[..., Session]:
+    """The class at "module:name"."""
+    module, _, name = place.partition(":")
     found: Callable[..., Session] = getattr(import_module(module), name)
     return found
 
@@ -159,9 +171,12 @@ def _missing_compiler() -> str | None:
 
 
 class TorchSession:
-    """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32)."""
+    """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32).
 
-    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any]) -> None:
+    `model` is what the module was loaded for; only sessions of some tasks ask it something.
+    """
+
+    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any], model: Any = None) -> None:
         self.module, self.device = module, device
         floats = (p.dtype for p in module.parameters() if p.is_floating_point())
         self.dtype: Any = next(floats, None)
