@@ -22,8 +22,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchgate.core import DataError, Model, Scheme, Unavailable, runtimes, tasks
+from benchgate.core import DataError, Model, Scheme, Session, Unavailable, runtimes, tasks
 from benchgate.packages import missing_packages
+from benchgate.runtimes import onnx_text2text
 
 FILE = "model.onnx"
 SUFFIX = ".onnx"
@@ -32,7 +33,7 @@ OPSET = 18
 METHODS = ("float", "int8-dynamic", "int8-static")
 DTYPES = ("float32", "float16")
 # Tasks whose session is more than one call of a graph.
-STEPWISE_TASKS = frozenset({"causal-lm", "text2text", "training"})
+STEPWISE_TASKS = frozenset({"causal-lm", "training"})
 LEVELS = {
     "disabled": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -64,6 +65,8 @@ class OnnxRuntime:
             return f"{self.name} has no {scheme.method} compression"
         if scheme.method == "float" and scheme.options.get("dtype") not in DTYPES:
             return f"{self.name} has no {scheme.name} on ONNX, only {', '.join(DTYPES)}"
+        if model.task == "text2text" and scheme.name not in onnx_text2text.SCHEMES:
+            return f"{self.name} has no {scheme.name} of text2text models, only {', '.join(onnx_text2text.SCHEMES)}"
         if scheme.method == "int8-static" and not hasattr(model, "calibration"):
             return f"{model.name} has no calibration(), which {scheme.name} needs"
         return None
@@ -78,6 +81,8 @@ class OnnxRuntime:
         return None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
+        if model.task == "text2text":
+            return onnx_text2text.build(model, scheme, out)
         target = out / FILE
         with tempfile.TemporaryDirectory() as folder:
             source = _float32_file(model, Path(folder) / FILE)
@@ -89,8 +94,11 @@ class OnnxRuntime:
             with _readable(source):
                 _compress(source, model, scheme, target)
 
-    def load(self, path: Path, model: Model, device: str, threads: int) -> OnnxSession:
-        return OnnxSession(path / FILE, LEVELS[self.optimization], PROVIDERS[device], threads)
+    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
+        def opened(file: str) -> OnnxSession:
+            return OnnxSession(path / file, LEVELS[self.optimization], PROVIDERS[device], threads)
+
+        return onnx_text2text.session(opened, model) if model.task == "text2text" else opened(FILE)
 
 
 def _float32_file(model: Any, target: Path) -> Path:
