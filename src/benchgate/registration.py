@@ -16,9 +16,12 @@ BUILTIN = (
     "benchgate.tasks.causal_lm",
     "benchgate.tasks.detection",
     "benchgate.runtimes.torch",
+    "benchgate.runtimes.torch_generate",
+    "benchgate.runtimes.torchscript",
     "benchgate.runtimes.onnxruntime",
     "benchgate.runtimes.litert",
     "benchgate.runtimes.ggml",
+    "benchgate.runtimes.ctranslate2",
     "benchgate.runtimes.gptq",
     "benchgate.fidelity",
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchgate.core import Scheme, Session, Unavailable
+from benchgate.core import Scheme, Unavailable
 from benchgate.packages import missing_packages
 from benchgate.runtimes.text2text import SteppedSession
 from benchgate.runtimes.traced import Example, example, moving
@@ -100,7 +100,7 @@ def _compress(source: Path, scheme: Scheme, target: Path) -> None:
     quantize_dynamic(prepared, target, weight_type=QuantType.QInt8, per_channel=True)
 
 
-def session(opened: Callable[[str], Any], model: Any) -> Session:
+def session(opened: Callable[[str], Any], model: Any) -> SteppedSession:
     """A Text2TextSession; `opened(file)` gives the OnnxSession of one file of the artifact."""
     return SteppedSession(OnnxStepper(opened(BEGIN), opened(STEP)), model)
 

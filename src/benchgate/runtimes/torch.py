@@ -65,9 +65,10 @@ COMPRESS: Mapping[str, Callable[[Any, Scheme], Any]] = {
     "int8-weight-only": _int8_weight_only,
     "int4-weight-only": _int4_weight_only,
 }
-# Methods that compress linear layers only: a task whose models are made of convolutions gains nothing from them.
+# Methods that compress linear layers only: what is made of other layers gains nothing from them.
 LINEAR_ONLY = frozenset({"int8-dynamic", "int8-weight-only", "int4-weight-only"})
-CONVOLUTIONAL_TASKS = frozenset({"detection"})
+# task, or `architecture` of a model that names it -> what its models are made of
+OTHER_LAYERS = {"detection": "convolutions", "lstm": "LSTM layers"}
 
 PLAIN_SESSION = "benchgate.runtimes.torch:TorchSession"
 # task -> the session that speaks its protocol; every other task gets a plain call
@@ -94,8 +95,9 @@ class TorchRuntime:
             return f"{model.name} is a file of another runtime's format, not a torch module"
         if scheme.method not in COMPRESS:
             return f"{self.name} has no {scheme.method} compression"
-        if scheme.method in LINEAR_ONLY and model.task in CONVOLUTIONAL_TASKS:
-            return f"{scheme.name} on {self.name} compresses linear layers, {model.task} models are convolutions"
+        for kind in (model.task, getattr(model, "architecture", "")):
+            if scheme.method in LINEAR_ONLY and kind in OTHER_LAYERS:
+                return f"{scheme.name} on {self.name} compresses linear layers, {kind} models are {OTHER_LAYERS[kind]}"
         return None
 
     def missing(self, device: str) -> str | None:

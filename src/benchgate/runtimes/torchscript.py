@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError, Model, Scheme, Session, runtimes
+from benchgate.core import DataError, Model, Scheme, runtimes
 from benchgate.runtimes.text2text import SteppedSession
 from benchgate.runtimes.torch_text2text import TorchStepper
 from benchgate.runtimes.traced import Example, example
@@ -64,7 +64,7 @@ class TorchScriptRuntime:
             program.save(str(out / PROGRAM))
         (out / HASH).write_text(_sha256(out / PROGRAM), encoding="ascii")
 
-    def load(self, path: Path, model: Any, device: str, threads: int) -> Session:
+    def load(self, path: Path, model: Any, device: str, threads: int) -> SteppedSession:
         import torch
 
         torch.set_num_threads(threads)

@@ -28,7 +28,7 @@ class Example:
 
 
 def example(module: Any, batch: int, length: int, steps: int, vocabulary: int) -> Example:
-    """Random source tokens of `batch` rows of `length`, padding at the end of all but the first, after `steps` steps."""
+    """After `steps` steps; random source tokens [batch, length], the last of them padding in all rows but the first."""
     import torch
 
     generator = torch.Generator().manual_seed(batch)
