@@ -155,7 +155,7 @@ def _sources(module: Any, name: str, architecture: str) -> dict[str, Any]:
 
 
 def _layers(config: Any) -> int:
-    return max(config.num_hidden_layers, getattr(config, "num_decoder_layers", 0))
+    return max(int(config.num_hidden_layers), int(getattr(config, "num_decoder_layers", 0)))
 
 
 def _interleaved(tensor: np.ndarray, heads: int) -> np.ndarray:

@@ -106,7 +106,7 @@ class Context:
 
 
 def open_model(library: Library, path: Path) -> tuple[Any, dict[str, Any]]:
-    """The loaded model and what its file says. Raises DataError for a file that is damaged or that llama.cpp refuses."""
+    """The loaded model and what its file says. Raises DataError for a file that is damaged or refused."""
     about = read(path)
     params = library.c.llama_model_default_params()
     params.n_gpu_layers = 0
