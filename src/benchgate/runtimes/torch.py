@@ -185,6 +185,8 @@ class TorchSession:
         self.identity = ""
         self.kernel: dict[str, Any] = {**kernel, **describe(module)}
         self.weights_bytes: int | None = weights_bytes(module)
+        if count := sum(parameter.numel() for parameter in module.parameters()):
+            self.kernel["bits_per_weight"] = round(8 * self.weights_bytes / count, 3)
 
     def __call__(self, inputs: Any) -> Any:
         import torch
