@@ -80,7 +80,7 @@ class CTranslate2Session:
     def __init__(self, path: Path, model: Any, threads: int) -> None:
         import ctranslate2
 
-        self.model, self.identity = model, ""
+        self.limits, self.identity = decoding.FixedLimits.of(model), ""
         try:
             self._translator: Any = ctranslate2.Translator(
                 str(path), device="cpu", compute_type="default", inter_threads=1, intra_threads=threads
@@ -98,10 +98,10 @@ class CTranslate2Session:
         self.weights_bytes: int | None = artifact_bytes(path)
 
     def __call__(self, inputs: Sequence[Sequence[int]]) -> list[list[int]]:
-        return self.generate(inputs, self.model.max_target)
+        return self.generate(inputs, self.limits.max_target)
 
     def generate(self, sources: Sequence[Sequence[int]], max_new_tokens: int, beams: int = 1) -> list[list[int]]:
-        decoding.check(self.model, sources, max_new_tokens, beams)
+        decoding.check(self.limits, sources, max_new_tokens, beams)
         found = self._translator.translate_batch(
             [[str(token) for token in source] for source in sources],
             beam_size=beams,

@@ -101,28 +101,29 @@ class GGMLText2TextSession:
         if not (library.c.llama_model_has_encoder(self._model) and library.c.llama_model_has_decoder(self._model)):
             library.c.llama_model_free(self._model)
             raise DataError(f"{path}: architecture {about['architecture']!r} has no encoder and decoder")
-        self._library, self._threads, self.model, self.identity = library, threads, model, ""
+        self._library, self._threads = library, threads
+        self.limits, self.identity = decoding.FixedLimits.of(model), ""
         self.weights_bytes: int | None = int(library.c.llama_model_size(self._model))
         self.kernel: Mapping[str, Any] = describe(library, threads, about)
         self._contexts: dict[int, T5Context] = {}
 
     def __call__(self, inputs: Sequence[Sequence[int]]) -> list[list[int]]:
-        return self.generate(inputs, self.model.max_target)
+        return self.generate(inputs, self.limits.max_target)
 
     def generate(self, sources: Sequence[Sequence[int]], max_new_tokens: int, beams: int = 1) -> list[list[int]]:
-        decoding.check(self.model, sources, max_new_tokens, beams)
+        decoding.check(self.limits, sources, max_new_tokens, beams)
         if 2 * beams > MAX_SEQUENCES:
             raise DataError(f"{beams} beams are more than llama.cpp's {MAX_SEQUENCES // 2}; give fewer")
         context = self._context(beams)
         return [
             answer
             for source in sources
-            for answer in decoding.generate(context, self.model, [source], max_new_tokens, beams)
+            for answer in decoding.generate(context, self.limits, [source], max_new_tokens, beams)
         ]
 
     def _context(self, beams: int) -> T5Context:
         if beams not in self._contexts:
-            limits = self.model.max_source, self.model.max_target
+            limits = self.limits.max_source, self.limits.max_target
             self._contexts[beams] = T5Context(self._library, self._model, beams, *limits, self._threads)
         return self._contexts[beams]
 

@@ -35,7 +35,7 @@ class TrainedModel:
     """A text2text model by what it is made from. `make(vocabulary=..., **shape)` gives the untrained module.
 
     `data(split)` gives the examples of "train" and "dev". Sources and targets are cut to `max_source` and `max_target`
-    tokens. All models begin to decode with the padding token, as T5 does.
+    tokens. `architecture` is for runtimes that know only one ("t5") or gain nothing from one ("lstm"). All models begin to decode with the padding token, as T5 does.
     """
 
     name: str
@@ -43,6 +43,7 @@ class TrainedModel:
     shape: Mapping[str, Any]
     recipe: Recipe
     data: Callable[[str], Rewrites]
+    architecture: str = ""
     max_source: int = 128
     max_target: int = 48
     task: str = "text2text"
