@@ -19,9 +19,12 @@ BUILTIN = (
     "benchgate.tasks.training",
     "benchgate.runtimes.torch",
     "benchgate.runtimes.torch_training",
+    "benchgate.runtimes.torch_generate",
+    "benchgate.runtimes.torchscript",
     "benchgate.runtimes.onnxruntime",
     "benchgate.runtimes.litert",
     "benchgate.runtimes.ggml",
+    "benchgate.runtimes.ctranslate2",
     "benchgate.runtimes.gptq",
     "benchgate.fidelity",
 )

@@ -13,7 +13,7 @@ from benchgate.core import Model, Scheme, Unavailable
 from benchgate.devices import devices
 from benchgate.isolation import limit_process_memory
 from benchgate.outcomes import is_out_of_memory
-from benchgate.runtimes.torch import compile_forward, describe
+from benchgate.runtimes.torch import compile_functions, describe
 from benchgate.runtimes.training_inputs import Batch, batch_of
 from benchgate.tasks.training import Flops, Setting
 
@@ -82,7 +82,7 @@ class Trainer:
         if self.spec.compiled:
             torch._dynamo.utils.counters.clear()
             torch._dynamo.utils.clear_compilation_metrics()
-            compile_forward(self._module)
+            compile_functions(self._module)
 
     def run(self, *parts: str) -> None:
         """See TrainingSession.run."""
