@@ -1,1 +1,7 @@
-pytest_plugins = ["fixtures.language_model", "fixtures.null", "fixtures.detection", "fixtures.reformulation"]
+pytest_plugins = [
+    "fixtures.language_model",
+    "fixtures.null",
+    "fixtures.detection",
+    "fixtures.reformulation",
+    "fixtures.reformulation_models",
+]
