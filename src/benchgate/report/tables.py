@@ -18,6 +18,7 @@ from benchgate.results import Record
 # What the terminal shows; everything else is in the JSON.
 HIDDEN = frozenset(
     {"latency_mean_s", "latency_min_s", "latency_p50_s", "latency_std_s", "ap_small", "ap_medium", "ap_large"}
+    | {"exact_match_copy"}
 )
 LABEL_WIDTH = 34
 AnyColumn = TypeVar("AnyColumn")
