@@ -35,7 +35,8 @@ class TrainedModel:
     """A text2text model by what it is made from. `make(vocabulary=..., **shape)` gives the untrained module.
 
     `data(split)` gives the examples of "train" and "dev". Sources and targets are cut to `max_source` and `max_target`
-    tokens. `architecture` is for runtimes that know only one ("t5") or gain nothing from one ("lstm"). All models begin to decode with the padding token, as T5 does.
+    tokens. `architecture` is for runtimes that know only one ("t5") or gain nothing from one ("lstm").
+    All models begin to decode with the padding token, as T5 does.
     """
 
     name: str
