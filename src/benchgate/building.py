@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 from benchgate import run as running
 from benchgate.artifacts import artifact, artifact_bytes
 from benchgate.core import BenchgateError, Cell, Runtime, Unavailable, models, runtimes, schemes
-from benchgate.download import progress
 from benchgate.matrix import expand, missing
-from benchgate.rewrites import Rewrite, Rewrites
+from benchgate.rewrites import Rewrites
+from benchgate.tasks.text2text import ask
 
 REFERENCE = ("fp32", "torch")
 BEAMS = 4
@@ -80,7 +80,7 @@ def build(cell: Cell) -> Built:
         return Built(cell, reason=reason)
     timed = _Timed(runtimes[cell.runtime])
     try:
-        path = artifact(models[cell.model], schemes[cell.scheme], timed)  # type: ignore[arg-type]
+        path = artifact(models[cell.model], schemes[cell.scheme], timed)
     except Unavailable as unavailable:
         return Built(cell, reason=str(unavailable))
     except BenchgateError as error:
@@ -120,36 +120,24 @@ def check(found: Sequence[Built], data: Rewrites) -> Iterator[Built]:
         if expected is None:
             scheme, runtime = REFERENCE
             expected = answers(replace(built.cell, scheme=scheme, runtime=runtime), model, data)
-        yield replace(built, agreement=agreement(model, data, expected, answers(built.cell, model, data)))
+        yield replace(built, agreement=agreement(data, expected, answers(built.cell, model, data)))
 
 
-Answers = list[tuple[list[int], list[int]]]
-
-
-def answers(cell: Cell, model: Any, data: Rewrites) -> Answers:
-    """Token ids for each query: greedy, and with BEAMS beams."""
+def answers(cell: Cell, model: Any, data: Rewrites) -> dict[int, list[str]]:
+    """The text for each query, by number of beams."""
     session: Any = running.load(cell, threads=1)[1]
-    found = []
     try:
-        with progress(f"checking {cell}", len(data)) as advance:
-            for item in data:
-                source = [model.encode(item.context, item.query)]
-                found.append(tuple(session.generate(source, model.max_target, beams)[0] for beams in (1, BEAMS)))
-                advance(1)
+        return {beams: [answer.text for answer in ask(session, model, data, beams)] for beams in (1, BEAMS)}
     finally:
         session.close()
-    return found  # type: ignore[return-value]
 
 
-def agreement(model: Any, data: Sequence[Rewrite] | Rewrites, expected: Answers, found: Answers) -> Agreement:
-    """Compare text, which is what counts: two token sequences may spell the same."""
-    differences = []
-    same = [0, 0]
-    for item, wanted, given in zip(data, expected, found, strict=True):
-        for place, beams in enumerate((1, BEAMS)):
-            texts = model.decode(wanted[place]), model.decode(given[place])
-            if texts[0] == texts[1]:
-                same[place] += 1
-            else:
-                differences.append(Difference(item.query, *texts, beams))
-    return Agreement(len(expected), *same, tuple(differences))
+def agreement(data: Rewrites, expected: Mapping[int, list[str]], found: Mapping[int, list[str]]) -> Agreement:
+    differences = [
+        Difference(item.query, wanted, given, beams)
+        for beams, texts in expected.items()
+        for item, wanted, given in zip(data, texts, found[beams], strict=True)
+        if wanted != given
+    ]
+    counts = Counter(difference.beams for difference in differences)
+    return Agreement(len(data), len(data) - counts[1], len(data) - counts[BEAMS], tuple(differences))
