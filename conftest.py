@@ -5,4 +5,5 @@ pytest_plugins = [
     "fixtures.reformulation",
     "fixtures.decoder_lm",
     "fixtures.training",
+    "fixtures.reformulation_models",
 ]

@@ -15,6 +15,7 @@ from benchgate import __version__, registration
 from benchgate.cells_by_name import add_cell_arguments, chosen_cell
 from benchgate.core import BenchgateError
 from benchgate.serving.commands import add_verbs
+from benchgate.training.command import add_train
 
 if TYPE_CHECKING:
     from benchgate.results import Record
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         _verb(verbs, "build", _build, "quantize, convert and export a model: its cells' artifacts, into the cache")
     )
     add_verbs(verbs, _verb)
+    add_train(verbs, _verb)
     return parser
 
 
