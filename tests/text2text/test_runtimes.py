@@ -282,3 +282,18 @@ def test_at_the_limit_running_beams_count_as_they_do_in_transformers(load):
 def test_logits_come_as_float32_numpy(load):
     decoding = load("torch", T5, "bf16").stepper.begin(np.array([[2, 3]]), np.ones((1, 2), dtype=np.int64))
     assert decoding.step(np.array([0])).dtype == np.float32
+
+
+@pytest.mark.backend("torchscript")
+def test_compiled_functions_say_the_same_and_count_their_graphs(load):
+    """begin and step are graphs of their own; lengths that were seen need no new one."""
+    missing = runtimes["torch-compile"].missing("cpu")
+    if missing:
+        pytest.skip(missing)
+    session = load("torch-compile", LSTM)
+    [source] = sources(5)
+    assert session.generate([source], 6) == load("torch", LSTM).generate([source], 6)
+    graphs = session.kernel["graphs"]
+    assert graphs >= 2
+    session.generate([source], 6)
+    assert session.kernel["graphs"] == graphs
