@@ -39,7 +39,7 @@ class GGUFModel:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         path = fetch(self.asset)
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
             module = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)
             # transformers refuses to save a model that it believes still to be GGUF-quantized
@@ -76,7 +76,7 @@ class HubModel:
 
     def folder(self) -> Path:
         """The local folder, downloaded by huggingface_hub (resumed, hashed) where the source is an id."""
-        return _snapshot(self.source, self.revision)
+        return snapshot(self.source, self.revision)
 
     def build(self) -> Any:
         return _module(self.folder())
@@ -99,7 +99,7 @@ def from_name(name: str) -> HubModel | None:
 
 
 @functools.cache
-def _snapshot(source: str, revision: str) -> Path:
+def snapshot(source: str, revision: str) -> Path:
     folder = Path(source)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -130,7 +130,7 @@ def _module(folder: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with _quiet():
+    with quiet():
         return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
 
 
@@ -148,7 +148,7 @@ def _tokenizer(folder: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No weight-loading bars of transformers in the middle of a test's output."""
     from transformers.utils import logging
 

@@ -7,7 +7,8 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from benchgate.core import BenchgateError, models
+from benchgate import text2text_models
+from benchgate.core import BenchgateError, Model, models
 from benchgate.language_models import from_name
 
 BUILTIN = (
@@ -31,11 +32,17 @@ BUILTIN = (
 GROUP = "benchgate"
 
 
+def by_place(name: str) -> Model | None:
+    """A model for a name that is not registered: a local folder, whose configuration tells a T5 from a causal LM, or a
+    hub id, of which nothing is known before its download: a T5 of the hub is registered (`HubT5`) to be measured."""
+    return text2text_models.from_folder(Path(name)) or from_name(name)
+
+
 def load_builtin() -> None:
     """Register what benchgate brings and what installed packages add. Import is registration; twice is harmless."""
     for name in BUILTIN:
         importlib.import_module(name)
-    models.resolve = from_name
+    models.resolve = by_place
     for entry in entry_points(group=GROUP):
         try:
             entry.load()

@@ -15,7 +15,7 @@ import pytest
 from benchgate.core import BenchgateError, InvalidOutput
 from benchgate.training.models import TOKENIZER, WEIGHTS, read_report
 from benchgate.training.train import Changes, train
-from tests.training.tiny import LSTM, T5
+from tests.training.tiny import LSTM, T5, TRANSFORMER
 
 pytestmark = pytest.mark.backend("torch")
 ROOT = Path(__file__).parents[2]
@@ -60,16 +60,16 @@ def test_it_learns_and_what_it_leaves_is_the_model(benchgate_cache):
     from benchgate.decoding import generate
     from benchgate.runtimes.torch_text2text import TorchStepper
 
-    folder = train(LSTM, Changes(steps=300), "cpu")
+    folder = train(TRANSFORMER, Changes(steps=200), "cpu")
     report = read_report(folder)
-    assert report["rows"][-1]["loss"] < 0.2 * report["rows"][0]["loss"]
-    assert report["version"] == LSTM.version
-    module = LSTM.build()
+    assert report["dev_exact_match"] == 1
+    assert report["version"] == TRANSFORMER.version
+    module = TRANSFORMER.build()
     assert report["parameters"] == sum(p.numel() for p in module.parameters())
-    source = LSTM.encode(["about rome"], "rome paris")
-    (tokens,) = generate(TorchStepper(module, "cpu"), LSTM, [source], LSTM.max_target)
-    assert LSTM.decode(tokens) == "paris rome"
-    assert LSTM.decode(LSTM.encode_target("kiel lima")) == "kiel lima"
+    source = TRANSFORMER.encode(["about rome"], "rome paris")
+    (tokens,) = generate(TorchStepper(module, "cpu"), TRANSFORMER, [source], TRANSFORMER.max_target)
+    assert TRANSFORMER.decode(tokens) == "rome"
+    assert TRANSFORMER.decode(TRANSFORMER.encode_target("kiel lima")) == "kiel lima"
 
 
 def test_another_seed_makes_another_model_which_takes_the_name(benchgate_cache):
@@ -171,8 +171,7 @@ def test_the_command_goes_on_after_a_signal(command, benchgate_cache, tmp_path, 
 
 def test_the_command_prints_the_table_and_draws_the_curve(command, tmp_path):
     out, said = command("tiny-lstm", "--out", "curve").communicate(timeout=120)
-    assert [w for w in out.split() if w in (
-        "batch", "size", "steps/s", "epoch", "time")] == ["batch", "size", "steps/s", "epoch", "time"], said  # fmt: skip
+    assert "steps/s" in out, said
     assert "tiny-lstm" in out
     assert "dev exact match" in out
     assert "step 100/130" in said
@@ -189,7 +188,7 @@ def test_a_sweep_measures_each_batch_size_apart(command):
         assert (row["status"], row["timed_steps"], row["device"]) == ("ok", 20, "cpu")
         assert row["steps_per_s"] > 0
         assert row["peak_bytes"] < row["memory_bytes"]
-        batches = -(-96 // row["batch"])
+        batches = -(-120 // row["batch"])
         assert row["epoch_s"] * row["steps_per_s"] == pytest.approx(batches)
 
 

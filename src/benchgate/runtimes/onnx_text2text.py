@@ -40,14 +40,14 @@ def build(model: Any, scheme: Scheme, out: Path) -> None:
 def _export_begin(module: Any, vocabulary: int, path: Path) -> None:
     first, second = _examples(module, vocabulary)
     outputs = [*_named("memory", first.memory), *_named("cache", first.cache)]
-    _export(_Function(module, "begin"), first.begin, second.begin, ["source", "mask"], outputs, path)
+    _export(_only(module, "begin"), first.begin, second.begin, ["source", "mask"], outputs, path)
 
 
 def _export_step(module: Any, vocabulary: int, path: Path) -> None:
     first, second = _examples(module, vocabulary)
     inputs = ["tokens", *_named("memory", first.memory), *_named("cache", first.cache)]
     outputs = ["logits", *_named("next", first.cache)]
-    _export(_Function(module, "step"), first.step, second.step, inputs, outputs, path)
+    _export(_only(module, "step"), first.step, second.step, inputs, outputs, path)
 
 
 def _examples(module: Any, vocabulary: int) -> tuple[Example, Example]:
@@ -59,7 +59,7 @@ def _named(kind: str, parts: Sequence[Any]) -> list[str]:
     return [f"{kind}_{index}" for index in range(len(parts))]
 
 
-def _Function(module: Any, name: str) -> Any:  # noqa: N802
+def _only(module: Any, name: str) -> Any:
     """A module whose forward is one function of `module`: the exporter exports nothing else."""
     import torch
 
