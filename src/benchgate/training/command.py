@@ -81,14 +81,15 @@ def _progress(title: str) -> Iterator[Watch]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
         task = bars.add_task(f"{title}: data and tokenizer", total=None)
-        told = 0
+        seen: int | None = None
 
         def watch(recipe: Recipe, state: Any) -> None:
-            nonlocal told
-            rows = [row for row in state.rows if row.dev_loss is not None]
-            if rows and rows[-1].step > told:
-                told = rows[-1].step
-                bars.console.print(_told(title, recipe, rows[-1]), markup=False, soft_wrap=True)
+            nonlocal seen
+            if seen is None and state.step > 1:
+                bars.console.print(f"{title}: going on after step {state.step - 1}", markup=False)
+            if seen is not None and len(state.rows) > seen and state.rows[-1].dev_loss is not None:
+                bars.console.print(_told(title, recipe, state.rows[-1]), markup=False, soft_wrap=True)
+            seen = len(state.rows)
             loss = f" loss {state.rows[-1].loss:.3f}" if state.rows else ""
             bars.update(task, completed=state.step, total=recipe.steps, description=f"{title}{loss}")
 
