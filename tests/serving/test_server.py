@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -20,9 +19,6 @@ from benchgate.core import BenchgateError
 from benchgate.serving.settings import Settings, listen, read_token
 from tests.serving.fakes import EchoSession
 from tests.serving.live import live, post, read_all, wait_for
-
-ROOT = Path(__file__).parents[2]
-
 
 # --- clients ---
 
@@ -190,17 +186,11 @@ def test_settings_do_not_show_the_token():
 # --- the command, in a process of its own ---
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["tests.serving.echo_suite"]\n')
-    return tmp_path
-
-
-def start(project: Path, **environment: str) -> subprocess.Popen[str]:
+def start(project: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "benchgate.cli", "serve", "echo-fp32-echoing-cpu", "--port", "0"],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), **environment},
+        env=environment,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -214,8 +204,8 @@ def ask(url: str, query: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_under_load_ends_it_when_all_are_answered(project, number):
-    with start(project, ECHO_SECONDS="0.3") as process:
+def test_a_signal_under_load_ends_it_when_all_are_answered(project, environment, number):
+    with start(project, {**environment, "ECHO_SECONDS": "0.3"}) as process:
         line = process.stderr.readline()
         assert "serving echo" in line
         url = line.split()[line.split().index("on") + 1]
@@ -233,11 +223,12 @@ def test_a_signal_under_load_ends_it_when_all_are_answered(project, number):
     assert (process.returncode, rest) == (0, "benchgate: stopped\n")
 
 
-def test_a_model_that_cannot_be_loaded_is_one_line(project):
-    with start(project, ECHO_FAILS="echo is not trained; run benchgate train echo") as process:
+def test_a_model_that_cannot_be_loaded_is_one_line(project, environment):
+    reason = "echo is not trained; run benchgate train echo"
+    with start(project, {**environment, "ECHO_FAILS": reason}) as process:
         lines = process.stderr.read().splitlines()
     assert process.returncode == 2
-    assert lines[1:] == ["benchgate: echo is not trained; run benchgate train echo"]
+    assert lines[1:] == [f"benchgate: {reason}"]
 
 
 def wait_for_ready(url: str) -> None:
