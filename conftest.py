@@ -1,1 +1,1 @@
-pytest_plugins = ["fixtures.language_model", "fixtures.null", "fixtures.detection"]
+pytest_plugins = ["fixtures.language_model", "fixtures.null", "fixtures.detection", "fixtures.reformulation"]

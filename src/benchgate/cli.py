@@ -15,6 +15,7 @@ from benchgate.serving.commands import add_verbs
 
 Verb = Callable[[argparse.Namespace, Console], int]
 WORSE, UNUSABLE = 1, 2
+FORMATS = ("table", "markdown", "csv", "json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _verb(verbs, "report", _report, "print the tables of stored results")
     report.add_argument("files", type=Path, nargs="+", metavar="FILE")
+
+    compare = _verb(verbs, "compare", _compare, "one table of several stored results, against the fp32 cells")
+    compare.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON of `pytest --benchmark-json`")
+    compare.add_argument("--by", choices=("machine", "environment"), help="each one's columns apart")
+    compare.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=f"{', '.join(FORMATS)}")
 
     plot = _verb(verbs, "plot", _plot, "draw size, accuracy, time and throughput by cell, one file a metric")
     plot.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -118,6 +124,14 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
         console.print()
     for line in notes(records):
         console.print(line, soft_wrap=True)
+    return 0
+
+
+def _compare(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.comparison import compare
+    from benchgate.report.comparison_formats import show
+
+    show(compare(arguments.files, arguments.by), arguments.format, console)
     return 0
 
 

@@ -65,20 +65,28 @@ COMPRESS: Mapping[str, Callable[[Any, Scheme], Any]] = {
     "int8-weight-only": _int8_weight_only,
     "int4-weight-only": _int4_weight_only,
 }
-# Methods that compress linear layers only: a task whose models are made of convolutions gains nothing from them.
+# Methods that compress linear layers only: what is made of other layers gains nothing from them.
 LINEAR_ONLY = frozenset({"int8-dynamic", "int8-weight-only", "int4-weight-only"})
-CONVOLUTIONAL_TASKS = frozenset({"detection"})
+# task, or `architecture` of a model that names it -> what its models are made of
+OTHER_LAYERS = {"detection": "convolutions", "lstm": "LSTM layers"}
 
+PLAIN_SESSION = "benchgate.runtimes.torch:TorchSession"
 # task -> the session that speaks its protocol; every other task gets a plain call
-SESSIONS: Mapping[str, str] = {"causal-lm": "benchgate.runtimes.torch_lm:TorchLMSession"}
+SESSIONS: Mapping[str, str] = {
+    "causal-lm": "benchgate.runtimes.torch_lm:TorchLMSession",
+    "text2text": "benchgate.runtimes.torch_text2text:TorchText2TextSession",
+}
+# task -> the functions of its modules that are compiled; `forward` of every other
+COMPILED: Mapping[str, tuple[str, ...]] = {"text2text": ("begin", "step")}
 
 
 @dataclass(frozen=True)
 class TorchRuntime:
-    """`compiled` runs the module through torch.compile (inductor)."""
+    """`compiled` runs the module through torch.compile (inductor). `session` is used instead of the task's own."""
 
     name: str
     compiled: bool = False
+    session: str | None = None
     format: str = "torch-state-dict"
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch", "torchao": "torch"})
 
@@ -87,8 +95,9 @@ class TorchRuntime:
             return f"{model.name} is a file of another runtime's format, not a torch module"
         if scheme.method not in COMPRESS:
             return f"{self.name} has no {scheme.method} compression"
-        if scheme.method in LINEAR_ONLY and model.task in CONVOLUTIONAL_TASKS:
-            return f"{scheme.name} on {self.name} compresses linear layers, {model.task} models are convolutions"
+        for kind in (model.task, getattr(model, "architecture", "")):
+            if scheme.method in LINEAR_ONLY and kind in OTHER_LAYERS:
+                return f"{scheme.name} on {self.name} compresses linear layers, {kind} models are {OTHER_LAYERS[kind]}"
         return None
 
     def missing(self, device: str) -> str | None:
@@ -117,8 +126,12 @@ class TorchRuntime:
             # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
             os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
             torch._dynamo.reset()
-            module.forward = torch.compile(module.forward)
-        return _session(model.task)(module, device, {"threads": threads, "compiled": self.compiled})
+            torch._dynamo.utils.counters.clear()
+            for function in COMPILED.get(model.task, ("forward",)):
+                setattr(module, function, torch.compile(getattr(module, function)))
+        return _session(self.session or SESSIONS.get(model.task, PLAIN_SESSION))(
+            module, device, {"threads": threads, "compiled": self.compiled}, model
+        )
 
 
 def _register_tensor_types() -> None:
@@ -140,8 +153,9 @@ def _structure(model: Any) -> Any:
         return model.structure()
 
 
-def _session(task: str) -> Callable[..., Session]:
-    module, _, name = SESSIONS.get(task, "benchgate.runtimes.torch:TorchSession").partition(":")
+def _session(place: str) -> Callable[..., Session]:
+    """The class at "module:name"."""
+    module, _, name = place.partition(":")
     found: Callable[..., Session] = getattr(import_module(module), name)
     return found
 
@@ -159,15 +173,20 @@ def _missing_compiler() -> str | None:
 
 
 class TorchSession:
-    """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32)."""
+    """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32).
 
-    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any]) -> None:
+    `model` is what the module was loaded for; only sessions of some tasks ask it something.
+    """
+
+    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any], model: Any = None) -> None:
         self.module, self.device = module, device
         floats = (p.dtype for p in module.parameters() if p.is_floating_point())
         self.dtype: Any = next(floats, None)
         self.identity = ""
         self.kernel: dict[str, Any] = {**kernel, **describe(module)}
         self.weights_bytes: int | None = weights_bytes(module)
+        if count := sum(parameter.numel() for parameter in module.parameters()):
+            self.kernel["bits_per_weight"] = round(8 * self.weights_bytes / count, 3)
 
     def __call__(self, inputs: Any) -> Any:
         import torch
