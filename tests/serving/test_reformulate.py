@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchgate.core import BenchgateError, InvalidOutput
-from benchgate.reformulate import MAX_CHARACTERS, MAX_TURNS, BadInput, Question, checked, parse_question
-from tests.serving.fakes import EchoSession, echo
+from benchgate.core import InvalidOutput
+from benchgate.reformulate import MAX_CHARACTERS, MAX_TURNS, BadInput, Question, Reformulator, checked, parse_question
+from tests.serving.fakes import EchoModel, EchoSession, echo
 
 
 @pytest.mark.parametrize("text", ["a", "😀", "👩‍👩‍👧", "שלום \u200f!", "e\u0301", "\u200b", "x" * MAX_CHARACTERS])
@@ -88,5 +88,12 @@ def test_an_invalid_output_is_raised():
 def test_a_session_that_loses_an_answer_is_found_out():
     session = EchoSession()
     session.generate = lambda sources, max_new_tokens, beams=1: [[65]]  # type: ignore[method-assign]
-    with pytest.raises(BenchgateError, match="1 answers to 2 queries"):
+    with pytest.raises(InvalidOutput, match="1 answers to 2 queries"):
         echo(session).batch([checked([], "a"), checked([], "b")])
+
+
+def test_the_oldest_turns_may_be_cut_and_the_query_never():
+    reformulator = Reformulator(EchoModel(max_source=10), EchoSession())  # type: ignore[arg-type]
+    assert reformulator(checked(["x" * 50], "nine char")).text == "\nNINE CHAR"
+    with pytest.raises(BadInput, match="query has too many tokens for echo; together at most 9"):
+        reformulator(checked([], "ten charac"))
