@@ -1,1 +1,9 @@
-pytest_plugins = ["fixtures.language_model", "fixtures.null", "fixtures.detection", "fixtures.reformulation"]
+pytest_plugins = [
+    "fixtures.language_model",
+    "fixtures.null",
+    "fixtures.detection",
+    "fixtures.reformulation",
+    "fixtures.reformulation_models",
+    "fixtures.decoder_lm",
+    "fixtures.training",
+]

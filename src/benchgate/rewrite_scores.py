@@ -20,7 +20,7 @@ from benchgate.packages import missing_packages
 from benchgate.rewrites import Rewrite, normalise
 from benchgate.stats import Estimate
 
-NEEDS = {"sacrebleu": "text", "rouge_score": "text"}
+NEEDS = {"sacrebleu": "text2text", "rouge_score": "text2text"}
 RESAMPLES = 1000
 
 add_row(Row("exact_match_copy", "1", "higher", "accuracy", "EM of copying", across_machines=True, absolute=True))

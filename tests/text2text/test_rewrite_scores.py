@@ -84,7 +84,7 @@ def test_answers_and_references_must_be_as_many(answers, references):
 
 def test_a_missing_package_is_told_with_its_extra(monkeypatch):
     monkeypatch.setattr(packages, "_installed", lambda name: name != "sacrebleu")
-    with pytest.raises(Unavailable, match=r"sacrebleu is not installed; pip install 'benchgate\[text\]'"):
+    with pytest.raises(Unavailable, match=r"sacrebleu is not installed; pip install 'benchgate\[text2text\]'"):
         score_texts(["a"], ["a"])
 
 

@@ -7,7 +7,7 @@ none, `build()` is used and its weights are replaced.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -101,7 +101,7 @@ class TorchRuntime:
         return None
 
     def missing(self, device: str) -> str | None:
-        return _missing_compiler() if self.compiled and device == "cpu" else None
+        return missing_compiler() if self.compiled and device == "cpu" else None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         import torch
@@ -120,18 +120,24 @@ class TorchRuntime:
         module.load_state_dict(state, assign=True)
         module = module.requires_grad_(False).to(device)
         if self.compiled:
-            # inductor imports it in the middle of tracing, where its replacement of distutils has failed
-            import setuptools  # noqa: F401
-
-            # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
-            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-            torch._dynamo.reset()
-            torch._dynamo.utils.counters.clear()
-            for function in COMPILED.get(model.task, ("forward",)):
-                setattr(module, function, torch.compile(getattr(module, function)))
+            compile_functions(module, COMPILED.get(model.task, ("forward",)))
         return _session(self.session or SESSIONS.get(model.task, PLAIN_SESSION))(
             module, device, {"threads": threads, "compiled": self.compiled}, model
         )
+
+
+def compile_functions(module: Any, names: Sequence[str] = ("forward",)) -> None:
+    """Let torch.compile (inductor) have the module's functions; it compiles in the first call of each."""
+    # inductor imports it in the middle of tracing, where its replacement of distutils has failed
+    import setuptools  # noqa: F401
+    import torch
+
+    # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    for name in names:
+        setattr(module, name, torch.compile(getattr(module, name)))
 
 
 def _register_tensor_types() -> None:
@@ -160,7 +166,7 @@ def _session(place: str) -> Callable[..., Session]:
     return found
 
 
-def _missing_compiler() -> str | None:
+def missing_compiler() -> str | None:
     """torch.compile needs a C++ compiler on the CPU; the one it would take is asked of torch itself."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
