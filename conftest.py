@@ -6,4 +6,5 @@ pytest_plugins = [
     "fixtures.reformulation_models",
     "fixtures.decoder_lm",
     "fixtures.training",
+    "fixtures.echo",
 ]

@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("files", type=Path, nargs="+", metavar="FILE")
     plot.add_argument("--out", type=Path, default=Path("plots"), metavar="DIR", help="where to (default: plots)")
     plot.add_argument("--format", default="svg", metavar="EXT", help="svg, png or pdf (default: svg)")
+    _add_build(
+        _verb(verbs, "build", _build, "quantize, convert and export a model: its cells' artifacts, into the cache")
+    )
     add_verbs(verbs, _verb)
     add_train(verbs, _verb)
     return parser
@@ -99,6 +102,30 @@ def _verb(verbs: argparse._SubParsersAction, name: str, run: Verb, text: str) ->
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
     parser.set_defaults(verb=run)
     return parser
+
+
+def _add_build(build: argparse.ArgumentParser) -> None:
+    build.add_argument("model", metavar="MODEL")
+    for axis in ("scheme", "runtime"):
+        build.add_argument(
+            f"--{axis}", action="append", default=[], metavar=axis.upper(), help="repeatable; default: all"
+        )
+    build.add_argument(
+        "--check", type=int, metavar="N", help="count of N queries of dev those with the text of fp32 on eager torch"
+    )
+
+
+def _build(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate import building, rewrites
+    from benchgate.report.building import print_built
+
+    registration.load_project(Path.cwd())
+    cells, nonsense = building.plan(arguments.model, arguments.scheme, arguments.runtime)
+    found = [building.build(cell) for cell in cells]
+    if arguments.check is not None:
+        found = list(building.check(found, rewrites.load("dev").sample(arguments.check)))
+    print_built(console, found, nonsense)
+    return WORSE if any(built.failed for built in found) else 0
 
 
 def _fetch(arguments: argparse.Namespace, console: Console) -> int:

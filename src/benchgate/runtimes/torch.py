@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import Model, Scheme, Session, Unavailable, runtimes
+from benchgate.core import DataError, Model, Scheme, Session, Unavailable, runtimes
 
 WEIGHTS = "weights.pt"
 
@@ -114,7 +114,7 @@ class TorchRuntime:
 
         _register_tensor_types()
         torch.set_num_threads(threads)
-        state = torch.load(path / WEIGHTS, map_location=device, mmap=device == "cpu", weights_only=True)
+        state = _read(path / WEIGHTS, device)
         module = _structure(model).eval()
         # What shares memory in the file (tied embeddings) shares it again afterwards.
         module.load_state_dict(state, assign=True)
@@ -124,6 +124,21 @@ class TorchRuntime:
         return _session(self.session or SESSIONS.get(model.task, PLAIN_SESSION))(
             module, device, {"threads": threads, "compiled": self.compiled}, model
         )
+
+
+def _read(path: Path, device: str) -> Any:
+    """The state dict of a file. Raises DataError naming it when it is not one, or not whole."""
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location=device, mmap=device == "cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: not a whole state dict ({reason}); delete its folder to have it built again"
+        ) from error
 
 
 def compile_functions(module: Any, names: Sequence[str] = ("forward",)) -> None:

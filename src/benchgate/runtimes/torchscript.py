@@ -103,6 +103,8 @@ def trace(module: Any, model: Text2TextModel) -> Any:
 
 def _compare(module: Any, program: Any, given: Example, name: str) -> None:
     expected, _ = module.step(*given.step)
+    if not expected.isfinite().all():
+        raise DataError(f"{name}: its logits are NaN or infinite; are its weights whole?")
     memory, _ = program.begin(*given.begin)
     found, _ = program.step(given.tokens, memory, given.cache)
     if expected.shape != found.shape or not (expected - found).abs().max() <= TOLERANCE * expected.abs().max():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,8 +23,7 @@ def request(session: Session, model: Text2TextModel, server: ServerProcess) -> W
     bodies = [{"context": list(one.context), "query": one.query} for one in rewrites.load("dev").items]
     following = itertools.cycle(bodies)
     laps: dict[str, list[float]] = {"inference_s": [], "overhead_s": []}
-    kept = contextlib.ExitStack()
-    connected = kept.enter_context(connection(server.url))
+    connected = connect(server.url)
 
     def call() -> Any:
         start = time.perf_counter()
