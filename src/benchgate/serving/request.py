@@ -18,7 +18,7 @@ def request(session: Session, model: Text2TextModel, server: ServerProcess) -> W
     """The queries of "dev" one after the other over one open connection. The session here is not used: the server has
     its own.
 
-    Laps: `inference_s`, what the server says that its model took, and `overhead_s`, all the rest that the client waited.
+    Laps: `inference_s`, what the server says that its model took, and `overhead_s`, the rest of what the client waited.
     """
     bodies = [{"context": list(one.context), "query": one.query} for one in rewrites.load("dev").items]
     following = itertools.cycle(bodies)

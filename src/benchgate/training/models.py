@@ -36,8 +36,7 @@ class TrainedModel:
 
     Runtimes that know only some architectures ask for `architecture` ("t5", ...).
     `data(split)` gives the examples of "train" and "dev". Sources and targets are cut to `max_source` and `max_target`
-    tokens. `architecture` is for runtimes that know only one ("t5") or gain nothing from one ("lstm").
-    All models begin to decode with the padding token, as T5 does.
+    tokens. All models begin to decode with the padding token, as T5 does.
     """
 
     name: str
@@ -46,7 +45,6 @@ class TrainedModel:
     shape: Mapping[str, Any]
     recipe: Recipe
     data: Callable[[str], Rewrites]
-    architecture: str = ""
     max_source: int = 128
     max_target: int = 48
     task: str = "text2text"
