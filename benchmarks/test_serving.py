@@ -43,7 +43,7 @@ def test_requests(cell, benchmark, tmp_path):
 def test_no_answer_is_lost_or_mixed_up(benchmark, requests_in_flight):
     """So many requests at once, each with a query of its own, on as many connections."""
     echo = Cell("echo", "fp32", "echo", "cpu")
-    options = ("--queue", str(requests_in_flight), "--max-connections", "20000", "--timeout", "60")
+    options = ("--queue", str(requests_in_flight), "--max-connections", "20000", "--timeout", "120")
     queries = [f"query number {number}" for number in range(requests_in_flight)]
     with server_process(echo, options) as server:
         answers = benchmark.pedantic(lambda: asyncio.run(_ask_all(server.url, queries)), rounds=1)

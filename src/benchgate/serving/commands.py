@@ -52,7 +52,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     for name, kind, text in (
         ("max_batch", int, "queries that the model answers together"),
         ("queue", int, "queries that may wait; the rest get 429"),
-        ("timeout", float, "seconds that an accepted request may take"),
+        (
+            "timeout",
+            float,
+            "seconds for a request's head, for its body, and for its answer",
+        ),
         ("max_bytes", int, "length of a request's body"),
         ("max_connections", int, "open connections"),
     ):
@@ -109,6 +113,8 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
         max_batch=arguments.max_batch,
         queue=arguments.queue,
         timeout_s=arguments.timeout,
+        head_timeout_s=arguments.timeout,
+        body_timeout_s=arguments.timeout,
         max_bytes=arguments.max_bytes,
         max_connections=arguments.max_connections,
         token=read_token(arguments.token_file),

@@ -65,9 +65,13 @@ def _read(said: IO[str]) -> str:
 
 
 def _is_ready(url: str) -> bool:
-    with contextlib.closing(connect(url)) as connected:
-        connected.request("GET", "/readyz")
-        return connected.getresponse().status == 200
+    try:
+        with contextlib.closing(connect(url)) as connected:
+            connected.request("GET", "/readyz")
+            return connected.getresponse().status == 200
+    except ConnectionError:
+        # It has ended since it said where it listens; the next look finds that out.
+        return False
 
 
 def connect(url: str) -> http.client.HTTPConnection:
