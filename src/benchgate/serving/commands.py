@@ -14,7 +14,6 @@ from benchgate import registration
 from benchgate.cells_by_name import add_cell_arguments, chosen_cell
 from benchgate.core import BenchgateError, Unavailable
 from benchgate.packages import missing_packages
-from benchgate.reformulate import TASK, load_reformulator
 from benchgate.serving.settings import TOKEN_VARIABLE, Settings, listen, read_token
 
 SERVER_NEEDS = {"fastapi": "serve", "uvicorn": "serve", "prometheus_client": "serve"}
@@ -149,6 +148,8 @@ def _load(arguments: argparse.Namespace, console: Console) -> int:
 
 def _reformulator(arguments: argparse.Namespace) -> Callable[[], Any]:
     """A function that loads the cell of the command line; that the cell exists and can run is checked at once."""
+    from benchgate.reformulate import TASK, load_reformulator
+
     registration.load_project(Path.cwd())
     if arguments.threads < 1:
         raise BenchgateError(f"--threads {arguments.threads}: at least 1 is needed")
