@@ -31,12 +31,13 @@ def converse(reformulator: Reformulator, **terminal: Any) -> int:
     while True:
         try:
             line = prompt.prompt("> ").strip()
+            if line:
+                print(reply(reformulator, conversation, line))
         except KeyboardInterrupt:
+            # Also while the model works: that answer is dropped, the conversation stays.
             continue
         except EOFError:
             return 0
-        if line:
-            print(reply(reformulator, conversation, line))
 
 
 def reply(reformulator: Reformulator, conversation: list[str], line: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchgate.core import BenchgateError, Cell, models
-from benchgate.tasks.text2text import Text2TextModel, Text2TextSession
+from benchgate.tasks.text2text import Text2TextModel, Text2TextSession, generate_tokens
 
 TASK = "text2text"
 MAX_TURNS = 32
@@ -96,12 +96,20 @@ class Reformulator:
         return Answer(text, time.perf_counter() - start)
 
     def batch(self, questions: Sequence[Question]) -> list[str]:
-        """The reformulations in the order of the questions, decoded greedily in one call of the session."""
-        sources = [self.model.encode(question.context, question.query) for question in questions]
-        answers = self.session.generate(sources, self.model.max_target)
-        if len(answers) != len(sources):
-            raise BenchgateError(f"{len(answers)} answers to {len(sources)} queries; this is a defect of the runtime")
+        """The reformulations in the order of the questions, decoded greedily in one call of the session.
+
+        Raises BadInput for a query that the model would read only in part.
+        """
+        sources = [self._source(question) for question in questions]
+        answers = generate_tokens(self.session, self.model, sources, beams=1)
         return [self.model.decode(tokens) for tokens in answers]
+
+    def _source(self, question: Question) -> list[int]:
+        source, limit = self.model.encode(question.context, question.query), self.model.max_source
+        # A source that fills the limit was cut. That may cost the oldest turns, but never a part of the query itself.
+        if len(source) >= limit and len(self.model.encode((), question.query)) >= limit:
+            raise BadInput(f"query has too many tokens for {self.model.name}; together at most {limit - 1}")
+        return source
 
 
 def load_reformulator(cell: Cell, threads: int) -> Reformulator:

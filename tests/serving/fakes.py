@@ -21,13 +21,14 @@ class EchoModel:
     name: str = "echo"
     version: str = "1"
     task: str = "text2text"
+    max_source: int = 100_000
     max_target: int = 10_000
 
     def build(self) -> None:
         return None
 
     def encode(self, context: Sequence[str], query: str) -> list[int]:
-        return [ord(character) for character in SEPARATOR.join([*context, query])]
+        return [ord(character) for character in SEPARATOR.join([*context, query])][-self.max_source :]
 
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join(map(chr, tokens))

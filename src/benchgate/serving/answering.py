@@ -9,7 +9,7 @@ from typing import Any
 
 from benchgate.core import BenchgateError, InvalidOutput
 from benchgate.reformulate import BadInput, Question
-from benchgate.serving.batching import Batcher, Served
+from benchgate.serving.batching import Batcher, NotReady, Served
 
 log = logging.getLogger("benchgate.serving")
 
@@ -61,4 +61,5 @@ def problem(error: Exception) -> tuple[int, str]:
 def _outcome(result: Served | BaseException) -> Served | Exception:
     if isinstance(result, Served | Exception):
         return result
-    raise result
+    # Only closing the queue cancels a question that somebody still waits for.
+    raise NotReady("the server is shutting down")

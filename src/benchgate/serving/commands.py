@@ -14,7 +14,6 @@ from benchgate import registration
 from benchgate.cells_by_name import add_cell_arguments, chosen_cell
 from benchgate.core import BenchgateError, Unavailable
 from benchgate.packages import missing_packages
-from benchgate.reformulate import TASK, load_reformulator
 from benchgate.serving.settings import TOKEN_VARIABLE, Settings, listen, read_token
 
 SERVER_NEEDS = {"fastapi": "serve", "uvicorn": "serve", "prometheus_client": "serve"}
@@ -52,7 +51,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     for name, kind, text in (
         ("max_batch", int, "queries that the model answers together"),
         ("queue", int, "queries that may wait; the rest get 429"),
-        ("timeout", float, "seconds that an accepted request may take"),
+        (
+            "timeout",
+            float,
+            "seconds for a request's head, for its body, and for its answer",
+        ),
         ("max_bytes", int, "length of a request's body"),
         ("max_connections", int, "open connections"),
     ):
@@ -109,6 +112,8 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
         max_batch=arguments.max_batch,
         queue=arguments.queue,
         timeout_s=arguments.timeout,
+        head_timeout_s=arguments.timeout,
+        body_timeout_s=arguments.timeout,
         max_bytes=arguments.max_bytes,
         max_connections=arguments.max_connections,
         token=read_token(arguments.token_file),
@@ -143,6 +148,8 @@ def _load(arguments: argparse.Namespace, console: Console) -> int:
 
 def _reformulator(arguments: argparse.Namespace) -> Callable[[], Any]:
     """A function that loads the cell of the command line; that the cell exists and can run is checked at once."""
+    from benchgate.reformulate import TASK, load_reformulator
+
     registration.load_project(Path.cwd())
     if arguments.threads < 1:
         raise BenchgateError(f"--threads {arguments.threads}: at least 1 is needed")

@@ -18,6 +18,7 @@ from benchgate.serving.settings import Settings
 
 # Without a token, so that whatever watches the server needs none; the description of the API is no secret either.
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
+WITH_BODY = ("POST", "/v1/reformulate")
 # A body that is too long is read on for a little before the refusal, or many clients see a broken pipe instead of it.
 DISCARDED = 1_000_000
 
@@ -63,8 +64,8 @@ class Guard:
         """`receive` for the application, the whole body in its first message. Raises Refused."""
         headers = dict(scope["headers"])
         self._authorize(scope["path"], headers)
-        if scope["method"] != "POST":
-            # The application reads no body of these; what is sent anyway must not wait in the connection.
+        if (scope["method"], scope["path"]) != WITH_BODY:
+            # The application reads no body of any other.
             return receive
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind != b"application/json":

@@ -35,7 +35,8 @@ class Level:
     value: float
 
     def __str__(self) -> str:
-        return f"{self.value:g}{'/s' if self.kind == 'rate' else ' clients'}"
+        unit = "/s" if self.kind == "rate" else " client" if self.value == 1 else " clients"
+        return f"{self.value:g}{unit}"
 
 
 @dataclass

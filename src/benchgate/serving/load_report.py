@@ -56,7 +56,7 @@ def load_table(tallies: Sequence[Tally]) -> Table:
     table = Table(box=None, pad_edge=False)
     columns = ("offered", "answered", "per s", "shed", "failed", "P50 ms", "P95 ms", "P99 ms", "max ms", "lag P95 ms")
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=name == "offered")
     for tally in tallies:
         found = figures(tally)
         table.add_row(

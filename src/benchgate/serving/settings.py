@@ -78,9 +78,11 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
 
     Beyond loopback a token is demanded: without one, everybody who reaches the machine could use its model.
     """
+    if not 0 <= port <= 65535:
+        raise BenchgateError(f"--port {port}: 0 (any free one) to 65535 are ports")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise BenchgateError(f"--host {host} --port {port}: no such address ({error}); try --host 127.0.0.1") from error
     if token is None and not ip_address(str(address[0]).partition("%")[0]).is_loopback:
         raise BenchgateError(

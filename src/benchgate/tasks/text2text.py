@@ -24,6 +24,7 @@ from benchgate.core import DataError, InvalidOutput, Metric, Model, Session, Wor
 from benchgate.download import progress
 from benchgate.rewrite_scores import copied, score_texts
 from benchgate.rewrites import Rewrite, Rewrites
+from benchgate.serving.request import request
 
 State = tuple[Any, ...]
 Item = TypeVar("Item")
@@ -177,7 +178,11 @@ class Text2TextTask:
 
     name = "text2text"
     unit = "queries"
-    operations: ClassVar[Mapping[str, Callable[..., Work]]] = {"reformulate": reformulate, "generate": generate}
+    operations: ClassVar[Mapping[str, Callable[..., Work]]] = {
+        "reformulate": reformulate,
+        "generate": generate,
+        "request": request,
+    }
 
     def __getstate__(self) -> dict[str, Any]:
         """A process of its own, where memory is measured, needs the queries too."""

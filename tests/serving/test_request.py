@@ -1,0 +1,67 @@
+"""A server in a process of its own, and the operation that times its requests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from benchgate import rewrites
+from benchgate.core import BenchgateError, Cell
+from benchgate.rewrites import Rewrite, Rewrites, Split
+from benchgate.serving.process import ServerProcess, connect, post, server_process
+from benchgate.serving.request import request
+from benchgate.tasks.text2text import Text2TextTask
+from tests.serving.fakes import EchoModel, EchoSession
+from tests.serving.live import live
+
+CELL = Cell("echo", "fp32", "echoing", "cpu")
+
+
+@pytest.fixture
+def _dev(monkeypatch):
+    items = tuple(Rewrite((f"c{i}",), f"q{i}", "-") for i in range(3))
+    split = Split("dev", lambda: Rewrites("dev", "0", items, 3))
+    monkeypatch.setattr(rewrites.splits, "_items", {"dev": split})
+
+
+@pytest.mark.usefixtures("_dev")
+def test_a_request_is_timed_beside_the_models_own_time():
+    with live(EchoSession(seconds=0.02)) as server:
+        work = request(EchoSession(), EchoModel(), ServerProcess(server.url))
+        answers = [work.call()["reformulation"] for _ in range(4)]
+    assert answers == ["C0\nQ0", "C1\nQ1", "C2\nQ2", "C0\nQ0"]
+    assert all(seconds >= 0.02 for seconds in work.laps["inference_s"])
+    assert all(seconds > 0 for seconds in work.laps["overhead_s"])
+    assert len(work.laps["inference_s"]) == len(work.laps["overhead_s"]) == 4
+
+
+def test_it_is_an_operation_of_the_task_and_the_port_is_no_parameter():
+    assert Text2TextTask.operations["request"] is request
+    assert str(ServerProcess("http://127.0.0.1:1")) == str(ServerProcess("http://127.0.0.1:2"))
+
+
+def test_an_answer_that_is_none_is_no_time():
+    with live() as server, pytest.raises(BenchgateError, match=r"answers 422: .*query is empty"):
+        post(connect(server.url), {"query": " "})
+
+
+@pytest.fixture
+def _here(project, environment, monkeypatch):
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_server_of_its_own_is_ready_and_ends():
+    with server_process(CELL, ["--max-batch", "4"]) as server:
+        assert post(connect(server.url), {"query": "a"})["reformulation"] == "A"
+    with pytest.raises(OSError, match="refused"):
+        connect(server.url).request("GET", "/healthz")
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_server_that_does_not_start_says_why(monkeypatch):
+    monkeypatch.setitem(os.environ, "ECHO_FAILS", "echo is not trained")
+    with pytest.raises(BenchgateError, match="echo is not trained"), server_process(CELL):
+        raise AssertionError("it never is ready")
