@@ -1,1 +1,8 @@
-pytest_plugins = ["fixtures.language_model", "fixtures.null", "fixtures.detection", "fixtures.decoder_lm", "fixtures.training"]
+pytest_plugins = [
+    "fixtures.language_model",
+    "fixtures.null",
+    "fixtures.detection",
+    "fixtures.reformulation",
+    "fixtures.decoder_lm",
+    "fixtures.training",
+]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchgate.core import DataError
-from benchgate.paired import bootstrap_difference, judge, mcnemar, samples_needed
+from benchgate.core import DataError, Metric
+from benchgate.paired import bootstrap_difference, floor, judge, mcnemar, ratio_interval, ratio_score, samples_needed
+from benchgate.results import parse_record
+from tests.builders import a_record
 
 
 def hits(both, lost, gained, neither):
@@ -71,26 +77,130 @@ def test_as_many_samples_as_needed_find_the_loss_as_often_as_said():
     assert 0.70 <= found / 400 <= 0.88
 
 
+def likeliest(n, both, lost, gained, ratio):
+    """The probabilities of (both, lost, gained, neither) under the hypothesis, by brute force."""
+    from scipy.optimize import minimize_scalar
+
+    counts = np.array([both, lost, gained, n - both - lost - gained])
+
+    def given_lost(q):
+        share = (n - counts[3]) / n
+        p = np.array([(share - (1 + ratio) * q) / ratio, q, 0, 1 - share])
+        p[2] = share - p[0] - q
+        return p
+
+    def surprise(q):
+        p = given_lost(q)
+        return np.inf if (p < -1e-15).any() else -(counts * np.log(p.clip(1e-300))).sum()
+
+    share = (both + lost + gained) / n
+    bounds = (max(0.0, (1 - ratio) * share), share / (1 + ratio))
+    return given_lost(minimize_scalar(surprise, bounds=bounds, method="bounded", options={"xatol": 1e-13}).x)
+
+
+@pytest.mark.parametrize("ratio", [0.9, 0.99, 1.0, 1.1])
+@pytest.mark.parametrize(("both", "lost", "gained"), [(30, 5, 3), (50, 1, 9), (3, 2, 2), (40, 12, 1), (36, 0, 4)])
+def test_the_score_statistic_against_the_likelihood_maximized_by_brute_force(both, lost, gained, ratio):
+    n = 100
+    p11, p01, p10, _ = likeliest(n, both, lost, gained, ratio)
+    variance = n * (p10 + ratio**2 * p01 + (1 - ratio) ** 2 * p11)
+    expected = ((both + gained) - ratio * (both + lost)) / np.sqrt(variance)
+    found = ratio_score(mcnemar(*hits(both, lost, gained, n - both - lost - gained)), ratio)
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_at_ratio_one_the_score_is_mcnemars_own():
+    assert ratio_score(mcnemar(*hits(30, 9, 4, 57)), 1.0) == pytest.approx((4 - 9) / np.sqrt(13))
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
+def test_the_interval_holds_the_ratio_and_turns_round(both, lost, gained):
+    if not (both + lost and both + gained):
+        return
+    low, high = ratio_interval(mcnemar(*hits(both, lost, gained, 7)))
+    assert low <= (both + gained) / (both + lost) <= high
+    swapped = ratio_interval(mcnemar(*hits(both, gained, lost, 7)))
+    assert swapped == (pytest.approx(1 / high, rel=1e-6), pytest.approx(1 / low, rel=1e-6) if low else np.inf)
+
+
+@pytest.mark.parametrize(("share", "lost", "gained"), [(0.9, 0.08, 0.04), (0.99, 0.05, 0.046)])
+def test_at_the_floor_itself_either_answer_is_wrong_as_seldom_as_said(share, lost, gained):
+    """Accuracy before 0.4, after exactly share x 0.4: each of "holds" and "fails" in about 2.5 % of the draws."""
+    assert 0.4 - lost + gained == pytest.approx(share * 0.4)
+    generator = np.random.default_rng(5)
+    answers = Counter(
+        judge(*hits(*generator.multinomial(500, [0.4 - lost, lost, gained, 0.6 - gained])), share).answer
+        for _ in range(600)
+    )
+    assert answers["holds"] <= 27
+    assert answers["fails"] <= 27
+    assert answers["undecidable"] >= 540
+
+
 def test_a_loss_that_so_few_passages_cannot_show_is_called_undecidable():
-    verdict = judge(*hits(76, 4, 3, 117))
-    assert not verdict.decidable
+    verdict = judge(*hits(76, 4, 3, 117), 0.99)
+    assert verdict.answer == "undecidable"
+    assert verdict.needs > 200
     text = str(verdict)
-    assert "a 1 % relative loss is undecidable at n=200; needs n=" in text
-    assert f"--samples {verdict.needed}" in text
-    assert "-0.50 points (4 lost, 3 gained of 200" in text
+    assert "top1 0.3950 >= 0.99 x 0.4000 undecidable at n=200 passages: margin -0.0010 [" in text
+    assert "4 lost, 3 gained of 200, exact McNemar p=1" in text
+    assert f"needs about n={verdict.needs}: give --samples {verdict.needs}" in text
 
 
-def test_a_loss_in_reach_is_decided():
-    verdict = judge(*hits(300, 80, 5, 115), relative_loss=0.2)
-    assert verdict.decidable
-    assert verdict.test.p_value < 1e-6
-    assert "undecidable" not in str(verdict)
-    assert verdict.interval.high < 0
+@pytest.mark.parametrize(
+    ("table", "share", "answer"),
+    [((300, 80, 5, 115), 0.9, "fails"), ((380, 2, 2, 116), 0.9, "holds"), ((80, 60, 5, 55), 0.6, "undecidable")],
+)
+def test_floors_in_reach_are_decided(table, share, answer):
+    verdict = judge(*hits(*table), share)
+    assert verdict.answer == answer, str(verdict)
+    assert verdict.low < verdict.margin < verdict.high
+    assert (verdict.answer == "holds") == (verdict.low >= 0)
+    assert ("needs" in str(verdict)) == (answer == "undecidable")
+
+
+def test_too_close_to_the_floor_no_number_of_passages_is_promised():
+    verdict = judge(*hits(80, 60, 5, 55), 0.6)
+    assert (verdict.answer, verdict.needs) == ("undecidable", None)
+    assert "needs more than can be told: the loss is about as large as what is allowed" in str(verdict)
 
 
 def test_models_that_never_differ_still_need_enough_passages():
-    assert not judge(*hits(80, 0, 0, 120)).decidable
-    assert judge(*hits(80_000, 0, 0, 120_000)).decidable
+    assert judge(*hits(80, 0, 0, 120), 0.99).answer == "undecidable"
+    assert judge(*hits(80_000, 0, 0, 120_000), 0.99).answer == "holds"
+
+
+def test_a_model_that_lost_everything_fails():
+    assert judge(*hits(0, 40, 0, 60), 0.9).answer == "fails"
+
+
+# Records
+
+
+def scored(values, name="top1", data=None):
+    value = Metric(sum(values) / len(values), "1", "higher", len(values), examples=tuple(map(float, values)))
+    details = {"data": data or {"sha256": "ab", "n": len(values), "batch": 8}}
+    return replace(a_record(details=details), metrics={name: value})
+
+
+def test_a_floor_of_two_records_also_from_a_file():
+    before, after = hits(300, 80, 5, 115)
+    reference, record = scored(before), scored(after, data={"sha256": "ab", "n": 500, "batch": 1})
+    again = [parse_record(json.loads(json.dumps(r.as_dict())), "x") for r in (record, reference)]
+    assert floor(*again, 0.9, "top1") == floor(record, reference, 0.9, "top1") == judge(before, after, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (scored([1, 0], data={"sha256": "cd", "n": 2}), "scored on different data"),
+        (scored([1, 0], name="top5"), "no single results of top1"),
+        (a_record({"top1": 0.5}), "no single results of top1"),
+    ],
+)
+def test_records_that_cannot_be_paired(other, said):
+    with pytest.raises(DataError, match=said):
+        floor(scored([1, 1]), other, 0.9, "top1")
 
 
 @pytest.mark.parametrize(
@@ -102,8 +212,10 @@ def test_models_that_never_differ_still_need_enough_passages():
         lambda: bootstrap_difference([1.0, float("nan")], [1.0, 2.0]),
         lambda: samples_needed(0.0, 0.5),
         lambda: samples_needed(0.3, 0.2),
-        lambda: judge([False, False], [True, False]),
-        lambda: judge([True, False], [True, False], relative_loss=0.0),
+        lambda: mcnemar([0.5, 1.0], [1.0, 1.0]),
+        lambda: judge([False, False], [True, False], 0.9),
+        lambda: judge([True, False], [True, False], 0.0),
+        lambda: judge([True, False], [True, False], 1.0),
     ],
 )
 def test_what_cannot_be_compared(call):

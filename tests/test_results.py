@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate import results
-from benchgate.core import Cell
+from benchgate.core import MAX_EXAMPLES, Cell, Metric
 from benchgate.results import SCHEMA, Journal, Record, ResultsError, parse_record, read_records
 from tests.builders import CELL, KEY, a_record, records
 
@@ -34,6 +34,26 @@ def test_a_record_survives_json(record):
 @given(records, st.dictionaries(st.text(min_size=12), st.integers(), max_size=2))
 def test_fields_that_are_not_known_are_passed_over(record, extra):
     assert parse_record({**extra, **json.loads(json.dumps(record.as_dict()))}, "here") == record
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=16), min_size=1, max_size=30))
+def test_single_results_are_one_text_in_json_and_numbers_again(values):
+    record = replace(a_record(), metrics={"top1": Metric(0.5, "1", "higher", examples=tuple(values))})
+    block = json.loads(json.dumps(record.as_dict()))
+    assert isinstance(block["metrics"]["top1"]["examples"], str)
+    assert parse_record(block, "here").metrics["top1"].examples == pytest.approx(values, rel=1e-5, abs=1e-12)
+
+
+def test_hits_survive_exactly_and_take_two_bytes_each():
+    hits = tuple(float(i % 3 == 0) for i in range(5153))
+    block = replace(a_record(), metrics={"top1": Metric(0.3, "1", "higher", examples=hits)}).as_dict()
+    assert len(json.dumps(block["metrics"]["top1"]["examples"])) < 2 * 5153 + 2
+    assert parse_record(block, "here").metrics["top1"].examples == hits
+
+
+def test_more_single_results_than_a_file_should_hold_are_left_out():
+    record = replace(a_record(), metrics={"top1": Metric(0.3, "1", "higher", examples=(1.0,) * (MAX_EXAMPLES + 1))})
+    assert "examples" not in record.as_dict()["metrics"]["top1"]
 
 
 def test_a_document_gives_its_timed_and_untimed_records_and_passes_foreign_benchmarks_over(tmp_path):
@@ -84,6 +104,10 @@ def metric_block(**changes) -> dict:
         (metric_block(value=None), "broken benchgate record"),
         (metric_block(low=float("nan")), "nan is not finite"),
         (metric_block(high="fast"), "broken benchgate record .*fast"),
+        (metric_block(examples="1 0 nan"), "broken benchgate record .*examples"),
+        (metric_block(examples="1 zero"), "broken benchgate record .*zero"),
+        (metric_block(examples=[1, 0]), "broken benchgate record"),
+        (metric_block(examples="1 " * (MAX_EXAMPLES + 1)), "broken benchgate record .*at most 20000"),
         (metric_block(better="faster"), "better='faster' is neither 'lower' nor 'higher'"),
     ],
 )

@@ -11,6 +11,7 @@ from benchgate import run as running
 from benchgate.core import BenchgateError, Cell, InvalidOutput, Model, models
 from benchgate.devices import usable_cores
 from benchgate.meters import ALL
+from benchgate.paired import Verdict
 from benchgate.results import Record
 from benchgate.session import Session
 
@@ -91,9 +92,42 @@ class MeasuredCell:
             self._benchmark.has_error = True
             self._in.attempts[self._key] = running.attempted(self.cell, self._key, operation or "", shown)
             raise
+        return self._keep(record)
+
+    def _keep(self, record: Record) -> Result:
         self._benchmark.extra_info["benchgate"] = record.as_dict()
         self._in.records[self._key] = record
         return Result(record)
+
+    def _measured(self, what: str) -> Record:
+        if self._key not in self._in.records:
+            raise BenchgateError(f"{self.cell}: {what} comes after cell.measure(...), whose record it adds to")
+        return self._in.records[self._key]
+
+    def fidelity(self, data: Any, scheme: str = "fp32", runtime: str | None = None) -> Result:
+        """How far this cell's outputs are from those of another scheme of the same model, on `data`: kl_mean, ...
+
+        Called after `measure`, whose record it adds to; both models are loaded at once, after everything that is timed
+        or weighed. `runtime` is the other's, this cell's own where None. Raises BenchgateError for a task whose outputs
+        have no such comparison.
+        """
+        record = self._measured("fidelity")
+        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
+        found = running.fidelity(self.cell, self.session, other, usable_cores(), data)
+        about = {"reference": str(other), "data": data.describe() if hasattr(data, "describe") else None}
+        metrics = {**record.metrics, **found}
+        return self._keep(_finite(replace(record, metrics=metrics, details={**record.details, "fidelity": about})))
+
+    def decide(self, verdict: Verdict) -> None:
+        """Keep the answer to a floor in the record, and fail the test where the floor fails.
+
+        "undecidable" is not a pass in silence: the summary names it, with how many examples would decide it.
+        Called after `measure`: `cell.decide(paired.floor(result.record, reference.record, 0.99, "top1"))`.
+        """
+        record = self._measured("decide")
+        floors = [*record.details.get("floors", ()), verdict.as_dict()]
+        self._keep(replace(record, details={**record.details, "floors": floors}))
+        assert verdict.answer != "fails", str(verdict)
 
     def reference(self, scheme: str = "fp32", runtime: str | None = None, data: Any = None) -> Result:
         """The accuracy of another scheme of the same model and data: this session's own, or else scored now.

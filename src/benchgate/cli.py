@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchgate import __version__, registration
 from benchgate.core import BenchgateError
+from benchgate.serving.commands import add_verbs
 
 if TYPE_CHECKING:
     from benchgate.results import Record
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("files", type=Path, nargs="+", metavar="FILE")
     plot.add_argument("--out", type=Path, default=Path("plots"), metavar="DIR", help="where to (default: plots)")
     plot.add_argument("--format", default="svg", metavar="EXT", help="svg, png or pdf (default: svg)")
+    add_verbs(verbs, _verb)
     return parser
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 Better = Literal["lower", "higher"]
+# More per-example results than this are not stored: a results file is to be read by people and kept by the hundred.
+MAX_EXAMPLES = 20_000
 
 
 class BenchgateError(Exception):
@@ -83,7 +85,8 @@ class Metric:
     """One measured figure with its 95 % interval (`low`, `high`; None where there is none).
 
     `n` counts the independent observations behind it. `method` says how value and interval were obtained,
-    and holds the word "estimate" when the figure is not a measurement.
+    and holds the word "estimate" when the figure is not a measurement. `examples` are the single results behind it, in
+    the data's order (hits as 0 and 1, log losses): with them two cells can be compared example by example.
     """
 
     value: float
@@ -93,9 +96,15 @@ class Metric:
     low: float | None = None
     high: float | None = None
     method: str = ""
+    examples: tuple[float, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON-ready. The examples are one text, six digits each: a list takes a line an item in an indented file."""
+        fields = asdict(self)
+        del fields["examples"]
+        if 0 < len(self.examples) <= MAX_EXAMPLES:
+            fields["examples"] = " ".join(f"{value:.6g}" for value in self.examples)
+        return fields
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,8 @@ class Task(Protocol):
     """What a model is for. `unit` is what its throughput counts: images, tokens, queries.
 
     A task may have `operations`, a mapping from name to `f(session, model, **params) -> Work`; the first is the
-    default one. Without it the only operation is one call of the session on `sample(model, batch)`.
+    default one. Without it the only operation is one call of the session on `sample(model, batch)`. It may have
+    `fidelity(reference, session, model, data) -> metrics`: how far a compressed model's outputs are from another's.
     """
 
     name: str

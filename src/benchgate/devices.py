@@ -13,11 +13,15 @@ from benchgate.packages import missing_packages
 
 @dataclass(frozen=True)
 class Device:
-    """One kind of device. `synchronize` is None where calls return when the work is done."""
+    """One kind of device. `synchronize` is None where calls return when the work is done.
+
+    `total_bytes` is the memory that the device has, or may use.
+    """
 
     name: str
     missing: Callable[[], str | None]
     fingerprint: Callable[[], dict[str, Any]]
+    total_bytes: Callable[[], int]
     synchronize: Callable[[], None] | None = None
     peak_bytes: Callable[[], int] | None = None
     reset_peak: Callable[[], None] | None = None
@@ -35,6 +39,12 @@ def _torch() -> Any:
     import torch
 
     return torch
+
+
+def _psutil() -> Any:
+    import psutil
+
+    return psutil
 
 
 def _missing_cuda() -> str | None:
@@ -57,12 +67,15 @@ def _cuda_fingerprint() -> dict[str, Any]:
 
 
 devices: Registry[Device] = Registry("device")
-devices.add(Device("cpu", missing=lambda: None, fingerprint=dict))
+devices.add(
+    Device("cpu", missing=lambda: None, fingerprint=dict, total_bytes=lambda: int(_psutil().virtual_memory().total))
+)
 devices.add(
     Device(
         "cuda",
         missing=_missing_cuda,
         fingerprint=_cuda_fingerprint,
+        total_bytes=lambda: int(_torch().cuda.get_device_properties().total_memory),
         synchronize=lambda: _torch().cuda.synchronize(),
         peak_bytes=lambda: int(_torch().cuda.max_memory_allocated()),
         reset_peak=lambda: _torch().cuda.reset_peak_memory_stats(),
@@ -73,6 +86,7 @@ devices.add(
         "mps",
         missing=_missing_mps,
         fingerprint=lambda: {"gpu": "apple-mps"},
+        total_bytes=lambda: int(_torch().mps.recommended_max_memory()),
         synchronize=lambda: _torch().mps.synchronize(),
         # MPS keeps no high-water mark: what the driver holds after the call is the nearest it tells.
         peak_bytes=lambda: int(_torch().mps.driver_allocated_memory()),

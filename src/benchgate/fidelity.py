@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from benchgate.core import DataError, InvalidOutput, Metric
 from benchgate.download import progress
 from benchgate.metrics import Row, add_row
 from benchgate.passages import Passages, encode_pair
-from benchgate.tasks.causal_lm import LMSession
+
+if TYPE_CHECKING:
+    from benchgate.tasks.causal_lm import LMSession
 
 # Rows of logits in one chunk of the arithmetic: 256 of 49,152 in float64 are 100 MB.
 ROWS = 256
@@ -112,7 +114,7 @@ def compare(reference: LMSession, compressed: LMSession, model: Any, data: Passa
             keep = [len(inputs)]
             fidelity.add(reference.logits([inputs], keep)[0], compressed.logits([inputs], keep)[0], following, where)
             advance(1)
-    return fidelity.metrics(f"KL(fp32 || compressed) on {data.name} ({len(data.items)} of {data.total} passages)")
+    return fidelity.metrics(f"KL(reference || compressed) on {data.name} ({len(data.items)} of {data.total} passages)")
 
 
 def _sequences(model: Any, data: Passages, limit: int) -> Iterator[tuple[str, list[int], list[int]]]:

@@ -1,22 +1,66 @@
-"""Two models scored on the same passages: is the difference real, and could this many passages have shown it?
+"""Two models scored on the same examples: is the difference real, and could this many examples have shown it?
 
 Pairing matters: at 40 % accuracy a 1 % relative loss is far below the standard error of either score alone, but only
-the passages on which the models disagree carry information about the difference.
+the examples on which the models disagree carry information about the difference.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from benchgate.core import DataError
+from benchgate.results import Record
 from benchgate.stats import Estimate
 
 ALPHA = 0.05
 POWER = 0.80
+
+Answer = Literal["holds", "fails", "undecidable"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Is `value` at least `share` of `reference`? `answer` is "holds", "fails" or "undecidable".
+
+    [`low`, `high`] is the 95 % interval of `margin`, value minus floor, from paired results on `n` examples (`unit` is
+    their word): the floor holds when all of it is at or above 0, fails when all is below. `needs` is how many examples
+    would decide it, None where it is decided or cannot be told. `how` names the test, `advice` how to get more.
+    """
+
+    answer: Answer
+    metric: str
+    value: float
+    reference: float
+    share: float
+    low: float
+    high: float
+    n: int
+    unit: str
+    needs: int | None
+    how: str
+    advice: str
+
+    @property
+    def margin(self) -> float:
+        return self.value - self.share * self.reference
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "text": str(self)}
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.metric} {self.value:.4f} >= {self.share:g} x {self.reference:.4f} {self.answer} at n={self.n} "
+            f"{self.unit}: margin {self.margin:+.4f} [{self.low:+.4f}, {self.high:+.4f}] (95 %, {self.how})"
+        )
+        if self.answer != "undecidable":
+            return text
+        needs = "more than can be told" if self.needs is None else f"about n={self.needs}"
+        return f"{text}; needs {needs}: {self.advice}"
 
 
 @dataclass(frozen=True)
@@ -24,6 +68,7 @@ class McNemar:
     """`lost`: right before, wrong after; `gained`: the other way; `p_value` is two-sided and exact."""
 
     n: int
+    both: int
     lost: int
     gained: int
     p_value: float
@@ -33,27 +78,33 @@ class McNemar:
         """Accuracy after minus accuracy before."""
         return (self.gained - self.lost) / self.n
 
+    def __str__(self) -> str:
+        return f"{self.lost} lost, {self.gained} gained of {self.n}, exact McNemar p={self.p_value:.3g}"
 
-def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> McNemar:
-    """Exact McNemar test (McNemar 1947; binomial on the discordant pairs) of two models' hits on the same passages.
 
-    With no discordant pair the p-value is 1. Raises DataError when the two are not of one length or empty.
+def mcnemar(before: Sequence[float], after: Sequence[float]) -> McNemar:
+    """Exact McNemar test (McNemar 1947; binomial on the discordant pairs) of two models' hits on the same examples.
+
+    With no discordant pair the p-value is 1. Raises DataError when the two are not of one length, empty, or no hits
+    (0 and 1).
     """
-    first, second = _paired(before, after)
+    first, second = _hits(before), _hits(after)
+    _check(len(first), len(second))
+    both = int((first & second).sum())
     lost, gained = int((first & ~second).sum()), int((~first & second).sum())
     if lost + gained == 0:
-        return McNemar(len(first), 0, 0, 1.0)
+        return McNemar(len(first), both, 0, 0, 1.0)
     from scipy.stats import binomtest
 
-    return McNemar(len(first), lost, gained, float(binomtest(lost, lost + gained, 0.5).pvalue))
+    return McNemar(len(first), both, lost, gained, float(binomtest(lost, lost + gained, 0.5).pvalue))
 
 
 def bootstrap_difference(
     before: Sequence[float], after: Sequence[float], seed: int = 0, resamples: int = 10_000
 ) -> Estimate:
-    """Mean of after - before with the 95 % BCa bootstrap interval over passages (Efron 1987), seeded.
+    """Mean of after - before with the 95 % BCa bootstrap interval over examples (Efron 1987), seeded.
 
-    For hits (0 or 1) and for log losses alike. No interval for fewer than 2 passages; where all differences are equal
+    For hits (0 or 1) and for log losses alike. No interval for fewer than 2 examples; where all differences are equal
     it is that single value.
     """
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
@@ -75,9 +126,9 @@ def bootstrap_difference(
 
 
 def samples_needed(loss: float, discordant: float, alpha: float = ALPHA, power: float = POWER) -> int:
-    """Passages that a two-sided McNemar test needs to find an accuracy loss of `loss` (a share, 0.004 = 0.4 points).
+    """Examples that a two-sided McNemar test needs to find an accuracy loss of `loss` (a share, 0.004 = 0.4 points).
 
-    `discordant` is the share of passages on which the two models differ, at least `loss`. Normal approximation of
+    `discordant` is the share of examples on which the two models differ, at least `loss`. Normal approximation of
     Connor 1987 (Biometrics 43): n = (z_a sqrt(d) + z_b sqrt(d - loss^2))^2 / loss^2.
     Raises DataError outside 0 < loss <= discordant <= 1.
     """
@@ -89,54 +140,109 @@ def samples_needed(loss: float, discordant: float, alpha: float = ALPHA, power: 
     return math.ceil((z_alpha * math.sqrt(discordant) + z_beta * math.sqrt(discordant - loss**2)) ** 2 / loss**2)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What can be said about one accuracy loss. `decidable` tells whether n passages could have shown it."""
+def ratio_score(test: McNemar, ratio: float) -> float:
+    """The score statistic of "accuracy after = `ratio` x accuracy before" (Tang, Tang & Chan 2003, Statistics in
+    Medicine 22): standard normal where that is so, above 0 where after is better. Right, unlike a bootstrap, also
+    where the two models differ on few examples or none.
 
-    test: McNemar
-    interval: Estimate
-    loss: float
-    needed: int
-    decidable: bool
-
-    def __str__(self) -> str:
-        n, test = self.test.n, self.test
-        found = (
-            f"{100 * test.difference:+.2f} points ({test.lost} lost, {test.gained} gained of {n}, exact McNemar "
-            f"p={test.p_value:.3g})"
-        )
-        if self.decidable:
-            return found
-        return (
-            f"{found}; a {100 * self.loss:g} % relative loss is undecidable at n={n}; needs n={self.needed}: "
-            f"give --samples {self.needed}"
-        )
+    The variance is that of the likeliest probabilities under the hypothesis; q, that of a lost example, is the larger
+    root of (1+r) S q^2 - [(1+r) d (both + lost) + s (lost + gained)] q + lost d s = 0 with S = both + lost + gained,
+    s = S / n, d = (1 - r) s.
+    """
+    n, right = test.n, test.both + test.lost + test.gained
+    share = right / n
+    d = (1 - ratio) * share
+    a = (1 + ratio) * right
+    b = (1 + ratio) * d * (test.both + test.lost) + share * (test.lost + test.gained)
+    q = (b + math.sqrt(max(b * b - 4 * a * test.lost * d * share, 0.0))) / (2 * a)
+    both = (share - (1 + ratio) * q) / ratio
+    variance = n * ratio * ((ratio - 1) * both + (1 + ratio) * q)
+    difference = (test.both + test.gained) - ratio * (test.both + test.lost)
+    if variance <= 0:
+        return math.copysign(math.inf, difference) if difference else 0.0
+    return difference / math.sqrt(variance)
 
 
-def judge(before: Sequence[bool], after: Sequence[bool], relative_loss: float = 0.01, seed: int = 0) -> Verdict:
-    """McNemar, the paired interval, and whether a loss of `relative_loss` of before's accuracy was in reach.
+def ratio_interval(test: McNemar) -> tuple[float, float]:
+    """The 95 % interval of accuracy after / accuracy before: all ratios that `ratio_score` does not reject."""
+    from scipy.optimize import brentq
+    from scipy.stats import norm
 
-    The share of discordant passages is what was seen, at least one passage and at least the loss itself: with none
-    seen, the need is a lower bound. Raises DataError where `before` has no hit: then there is nothing to lose.
+    z = float(norm.ppf(1 - ALPHA / 2))
+    value = (test.both + test.gained) / (test.both + test.lost)
+    least, most = 1e-9, 1e9
+    low = 0.0 if ratio_score(test, least) <= z else brentq(lambda r: ratio_score(test, r) - z, least, max(value, least))
+    return float(low), float(brentq(lambda r: ratio_score(test, r) + z, max(value, least), most))
+
+
+def judge(before: Sequence[float], after: Sequence[float], share: float, metric: str = "top1") -> Verdict:
+    """Whether the accuracy of hits `after` is at least `share` of that of `before`, on the same examples.
+
+    `needs` is the number of examples that would show a loss of 1 - share with 80 % power, with the share of discordant
+    examples that was seen; where there are as many already, the loss is too close to the floor for any number to be
+    told. Raises DataError for a share outside 0 < share < 1, or where `before` has no hit: there is nothing to lose.
     """
     test = mcnemar(before, after)
-    accuracy = sum(before) / test.n
-    if not 0 < relative_loss <= 1 or accuracy == 0:
+    accuracy = (test.both + test.lost) / test.n
+    if not 0 < share < 1 or accuracy == 0:
         raise DataError(
-            f"relative_loss={relative_loss} of an accuracy of {accuracy:g}: needs 0 < relative_loss <= 1 and at least "
-            "one passage that the first model got right"
+            f"share={share} of an accuracy of {accuracy:g}: needs 0 < share < 1 and at least one example that the "
+            "reference got right"
         )
-    loss = relative_loss * accuracy
-    needed = samples_needed(loss, max((test.lost + test.gained) / test.n, 1 / test.n, loss))
-    interval = bootstrap_difference([float(x) for x in before], [float(x) for x in after], seed)
-    return Verdict(test, interval, relative_loss, needed, test.n >= needed)
+    low, high = ratio_interval(test)
+    answer: Answer = "holds" if low >= share else "fails" if high < share else "undecidable"
+    loss = (1 - share) * accuracy
+    needs = samples_needed(loss, max((test.lost + test.gained) / test.n, 1 / test.n, loss))
+    in_reach = needs > test.n
+    return Verdict(
+        answer, metric, (test.both + test.gained) / test.n, accuracy, share,
+        (low - share) * accuracy, (high - share) * accuracy, test.n, "passages",
+        needs if answer == "undecidable" and in_reach else None, f"paired score test of the ratio; {test}",
+        f"give --samples {needs}" if in_reach else "the loss is about as large as what is allowed",
+    )  # fmt: skip
 
 
-def _paired(before: Sequence[bool], after: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-    _check(len(before), len(after))
-    return np.asarray(before, dtype=bool), np.asarray(after, dtype=bool)
+def floor(record: Record, reference: Record, share: float, metric: str) -> Verdict:
+    """`judge` on the hits of two records. Raises DataError where they cannot be paired: see `examples_of`."""
+    before, after = examples_of(reference, record, metric)
+    return judge(before, after, share, metric)
+
+
+def examples_of(first: Record, second: Record, metric: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The single results of one metric in two records, pairwise of the same example.
+
+    Raises DataError where one has none, or where they were scored on different data.
+    """
+    for record in (first, second):
+        if metric not in record.metrics or not record.metrics[metric].examples:
+            raise DataError(f"{record.key}: no single results of {metric} to pair; score it again with this benchgate")
+    if not same_data(first, second):
+        raise DataError(
+            f"{first.key} and {second.key} were scored on different data: {first.details.get('data')} and "
+            f"{second.details.get('data')}; score both on one sample"
+        )
+    return first.metrics[metric].examples, second.metrics[metric].examples
+
+
+def same_data(first: Record, second: Record) -> bool:
+    """Whether two records' accuracies are of the same examples: same file by hash, same sample."""
+    ours, theirs = (_data(record) for record in (first, second))
+    return ours is not None and ours == theirs
+
+
+def _data(record: Record) -> dict[str, Any] | None:
+    """What a record says of its data, without the batch size: that decides no example."""
+    data = record.details.get("data")
+    return {key: value for key, value in data.items() if key != "batch"} if isinstance(data, dict) else None
+
+
+def _hits(values: Sequence[float]) -> np.ndarray:
+    found = np.asarray(values, dtype=np.float64)
+    if not np.isin(found, (0.0, 1.0)).all():
+        raise DataError("McNemar's test compares hits, 0 or 1 for each example; compare other scores by their mean")
+    return found.astype(bool)
 
 
 def _check(first: int, second: int) -> None:
     if first != second or first == 0:
-        raise DataError(f"paired scores need one length of at least 1, got {first} and {second}; use the same passages")
+        raise DataError(f"paired scores need one length of at least 1, got {first} and {second}; use the same examples")

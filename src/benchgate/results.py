@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, Metric
+from benchgate.core import MAX_EXAMPLES, BenchgateError, Cell, Metric
 
 SCHEMA = 1
 PASSED = "passed"
@@ -62,7 +62,7 @@ class Record:
         return cls(key, asdict(cell), "")
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()}}
 
 
 def parse_record(block: Any, where: str) -> Record:
@@ -92,7 +92,15 @@ def _parse_metric(raw: Mapping[str, Any]) -> Metric:
     if raw["better"] not in ("lower", "higher"):
         raise ValueError(f"better={raw['better']!r} is neither 'lower' nor 'higher'")
     known = {f.name for f in fields(Metric)}
-    return Metric(**{**{k: v for k, v in raw.items() if k in known}, **numbers})
+    return Metric(**{**{k: v for k, v in raw.items() if k in known}, **numbers, "examples": _parse_examples(raw)})
+
+
+def _parse_examples(raw: Mapping[str, Any]) -> tuple[float, ...]:
+    """The examples as `Metric.as_dict` writes them; records of before there were any have none."""
+    values = tuple(float(word) for word in raw.get("examples", "").split())
+    if len(values) > MAX_EXAMPLES or not all(map(math.isfinite, values)):
+        raise ValueError(f"examples must be at most {MAX_EXAMPLES} finite numbers, got {len(values)}")
+    return values
 
 
 def _upgraded(block: dict[str, Any], where: str) -> dict[str, Any]:

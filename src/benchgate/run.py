@@ -13,6 +13,7 @@ from typing import Any
 
 from benchgate.artifacts import artifact
 from benchgate.core import (
+    BenchgateError,
     Cell,
     Metric,
     Model,
@@ -127,6 +128,20 @@ def attempted(cell: Cell, key: str, operation: str, params: Mapping[str, Any]) -
         version=models[cell.model].version,
         machine=dict(fingerprint(cell.device)),
     )
+
+
+def fidelity(cell: Cell, session: Session, other: Cell, threads: int, data: Any) -> Mapping[str, Metric]:
+    """How far `session`, of `cell`, is from `other`'s on `data`, by their task. Loads and closes the other one."""
+    model = models[cell.model]
+    compare = getattr(tasks[model.task], "fidelity", None)
+    if compare is None:
+        raise BenchgateError(f"{model.task} has no fidelity; its task needs a method fidelity(reference, session, ...)")
+    reference = load(other, threads)[1]
+    try:
+        found: Mapping[str, Metric] = compare(reference, session, model, data)
+        return found
+    finally:
+        reference.close()
 
 
 def _read(run: Run, name: str) -> Mapping[str, Metric]:

@@ -169,8 +169,8 @@ def test_undecidable_says_how_many_images_it_needs():
     verdict = floor(evaluation(0.37, 0.37 + NOISE), evaluation(0.40, np.full(101, 0.40)), 0.95)
     half = (verdict.high - verdict.low) / 2
     assert verdict.needs == int(np.ceil(100 * (half / 0.01) ** 2))
-    assert "undecidable: margin -0.0100" in str(verdict)
-    assert f"at 100 images, needs about {verdict.needs}" in str(verdict)
+    assert "undecidable at n=100 photographs: margin -0.0100" in str(verdict)
+    assert f"needs about n={verdict.needs}: pass a larger set" in str(verdict)
 
 
 def test_one_photograph_decides_nothing():

@@ -144,6 +144,59 @@ def test_result(cell):
     assert "size_bytes" not in record["metrics"]
 
 
+def test_floors_fidelity_and_single_results_are_in_the_record(project):
+    """A floor that fails fails the test; an undecidable one passes and is named; both models are loaded at once."""
+    project.write(
+        "test_it.py",
+        """
+import pytest, suite
+from benchgate import BenchgateError, Metric
+from benchgate.core import tasks
+from benchgate.paired import judge
+
+def fidelity(self, reference, session, model, data):
+    assert not reference.closed and not session.closed
+    assert (reference.scheme, session.scheme) == ("fp32", "bf16")
+    self.compared = reference
+    return {"kl_mean": Metric(0.25, "nat", "lower", 3, examples=(0.25, 1 / 3))}
+
+suite.Faking.fidelity = fidelity
+
+@pytest.mark.cells(model=["fake-a", "fake-b"], scheme="bf16", runtime="fake")
+def test_floor(cell, monkeypatch):
+    with pytest.raises(BenchgateError, match="fidelity comes after cell.measure"):
+        cell.fidelity(None)
+    cell.measure(meters=("size",))
+    result = cell.fidelity(None)
+    assert (result["kl_mean"], result["size_bytes"]) == (0.25, 1004)
+    assert tasks["faking"].compared.closed
+    cell.decide(judge([1] * 50, [1] * 49 + [0], 0.8))
+    cell.decide(judge([1] * 50, ([1] * 49 if cell.cell.model == "fake-a" else [0] * 49) + [0], 0.95))
+""",
+    )
+    result = project.run("--benchmark-json=out.json")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["undecidable: fake-a-bf16-fake-cpu: top1 0.9800 >= 0.95 x 1.0000 undecidable at n=50 *give --samples *"]
+    )
+    good, bad = (project.records("out.json")[f"test_floor[fake-{m}-bf16-fake-cpu]"] for m in "ab")
+    assert [f["answer"] for f in good["details"]["floors"]] == ["holds", "undecidable"]
+    assert [f["answer"] for f in bad["details"]["floors"]] == ["holds", "fails"]
+    assert (good["outcome"], bad["outcome"]) == ("passed", "failed")
+    assert "top1 0.0000 >= 0.95 x 1.0000 fails at n=50" in bad["reason"]
+    assert good["metrics"]["kl_mean"]["examples"] == "0.25 0.333333"
+    assert "examples" not in good["metrics"]["accuracy"]
+    assert good["details"]["fidelity"] == {"reference": "fake-a-fp32-fake-cpu", "data": None}
+    assert good["missing"]["bits_per_weight"] == "fake does not tell how many weights it holds"
+
+
+def test_a_task_without_fidelity_says_so(project):
+    project.write("test_it.py", TWO_CELLS + "    cell.fidelity(None)\n")
+    result = project.run("--benchmark-json=out.json")
+    result.assert_outcomes(failed=2)
+    assert "faking has no fidelity" in project.records("out.json")["test_speed[fake-a-fp32-fake-cpu]"]["reason"]
+
+
 def test_what_the_memory_meter_cannot_be_sent(project):
     """A model made inside a function cannot go to a process of its own: that is a reason, not an error."""
     project.write(

@@ -1,4 +1,4 @@
-"""Size on disk and of the weights in memory."""
+"""Size on disk and of the weights in memory, and bits per weight."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Size:
-    """Bytes of the artifact's files, and of the loaded weights where the runtime tells."""
+    """Bytes of the artifact's files; of the loaded weights and bits for each of them where the runtime tells."""
 
     name = "size"
     optional = True
-    gives: ClassVar[tuple[str, ...]] = ("size_bytes", "size_memory_bytes")
+    gives: ClassVar[tuple[str, ...]] = ("size_bytes", "size_memory_bytes", "bits_per_weight")
 
     def measure(self, run: Run) -> Mapping[str, Metric]:
         found = {}
@@ -33,4 +33,10 @@ class Size:
             found["size_memory_bytes"] = metric(
                 "size_memory_bytes", run.session.weights_bytes, method="bytes of the loaded weights and buffers"
             )
+        bits = run.session.kernel.get("bits_per_weight")
+        if bits is None:
+            run.missing["bits_per_weight"] = f"{run.runtime.name} does not tell how many weights it holds"
+        else:
+            method = "bytes of all weights, scales and zero points x 8 / number of weights"
+            found["bits_per_weight"] = metric("bits_per_weight", bits, method=method)
         return found

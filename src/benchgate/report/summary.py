@@ -74,6 +74,10 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
         by_reason.setdefault(reason, []).append(f"{name} ({n})")
     for reason, names in by_reason.items():
         yield f"missing: {', '.join(names)}: {reason}"
+    for record in records:
+        for verdict in record.details.get("floors", ()):
+            if verdict["answer"] == "undecidable":
+                yield f"undecidable: {'-'.join(record.cell.values())}: {verdict['text']}"
     unsteady = [r for r in records if r.details.get("warm_up", {}).get("steady") is False]
     if unsteady:
         yield (

@@ -7,7 +7,7 @@ none, `build()` is used and its weights are replaced.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -69,16 +69,23 @@ COMPRESS: Mapping[str, Callable[[Any, Scheme], Any]] = {
 LINEAR_ONLY = frozenset({"int8-dynamic", "int8-weight-only", "int4-weight-only"})
 CONVOLUTIONAL_TASKS = frozenset({"detection"})
 
+PLAIN_SESSION = "benchgate.runtimes.torch:TorchSession"
 # task -> the session that speaks its protocol; every other task gets a plain call
-SESSIONS: Mapping[str, str] = {"causal-lm": "benchgate.runtimes.torch_lm:TorchLMSession"}
+SESSIONS: Mapping[str, str] = {
+    "causal-lm": "benchgate.runtimes.torch_lm:TorchLMSession",
+    "text2text": "benchgate.runtimes.torch_text2text:TorchText2TextSession",
+}
+# task -> the functions of its modules that are compiled; `forward` of every other
+COMPILED: Mapping[str, tuple[str, ...]] = {"text2text": ("begin", "step")}
 
 
 @dataclass(frozen=True)
 class TorchRuntime:
-    """`compiled` runs the module through torch.compile (inductor)."""
+    """`compiled` runs the module through torch.compile (inductor). `session` is used instead of the task's own."""
 
     name: str
     compiled: bool = False
+    session: str | None = None
     format: str = "torch-state-dict"
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch", "torchao": "torch"})
 
@@ -111,12 +118,14 @@ class TorchRuntime:
         module.load_state_dict(state, assign=True)
         module = module.requires_grad_(False).to(device)
         if self.compiled:
-            compile_forward(module)
-        return _session(model.task)(module, device, {"threads": threads, "compiled": self.compiled})
+            compiled(module, COMPILED.get(model.task, ("forward",)))
+        return _session(self.session or SESSIONS.get(model.task, PLAIN_SESSION))(
+            module, device, {"threads": threads, "compiled": self.compiled}, model
+        )
 
 
-def compile_forward(module: Any) -> None:
-    """Let torch.compile (inductor) have the module's forward; it compiles in the first call."""
+def compiled(module: Any, functions: Sequence[str]) -> None:
+    """Let torch.compile (inductor) have these of the module's methods, which compile in their first call."""
     # inductor imports it in the middle of tracing, where its replacement of distutils has failed
     import setuptools  # noqa: F401
     import torch
@@ -124,7 +133,9 @@ def compile_forward(module: Any) -> None:
     # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     torch._dynamo.reset()
-    module.forward = torch.compile(module.forward)
+    torch._dynamo.utils.counters.clear()
+    for function in functions:
+        setattr(module, function, torch.compile(getattr(module, function)))
 
 
 def _register_tensor_types() -> None:
@@ -146,8 +157,9 @@ def _structure(model: Any) -> Any:
         return model.structure()
 
 
-def _session(task: str) -> Callable[..., Session]:
-    module, _, name = SESSIONS.get(task, "benchgate.runtimes.torch:TorchSession").partition(":")
+def _session(place: str) -> Callable[..., Session]:
+    """The class at "module:name"."""
+    module, _, name = place.partition(":")
     found: Callable[..., Session] = getattr(import_module(module), name)
     return found
 
@@ -165,15 +177,20 @@ def missing_compiler() -> str | None:
 
 
 class TorchSession:
-    """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32)."""
+    """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32).
 
-    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any]) -> None:
+    `model` is what the module was loaded for; only sessions of some tasks ask it something.
+    """
+
+    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any], model: Any = None) -> None:
         self.module, self.device = module, device
         floats = (p.dtype for p in module.parameters() if p.is_floating_point())
         self.dtype: Any = next(floats, None)
         self.identity = ""
         self.kernel: dict[str, Any] = {**kernel, **describe(module)}
         self.weights_bytes: int | None = weights_bytes(module)
+        if count := sum(parameter.numel() for parameter in module.parameters()):
+            self.kernel["bits_per_weight"] = round(8 * self.weights_bytes / count, 3)
 
     def __call__(self, inputs: Any) -> Any:
         import torch

@@ -13,8 +13,8 @@ from benchgate.runtimes.torch import TorchSession
 class TorchLMSession(TorchSession):
     """A transformers causal LM. Greedy choice happens on the device; only token ids come back."""
 
-    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any]) -> None:
-        super().__init__(module, device, kernel)
+    def __init__(self, module: Any, device: str, kernel: Mapping[str, Any], model: Any = None) -> None:
+        super().__init__(module, device, kernel, model)
         config = module.config.get_text_config()
         self.context_limit: int = config.max_position_embeddings
         self.vocabulary: int = config.vocab_size

@@ -13,7 +13,7 @@ from benchgate.core import Model, Scheme, Unavailable
 from benchgate.devices import devices
 from benchgate.isolation import limit_process_memory
 from benchgate.outcomes import is_out_of_memory
-from benchgate.runtimes.torch import compile_forward, describe
+from benchgate.runtimes.torch import compiled, describe
 from benchgate.runtimes.training_inputs import Batch, batch_of
 from benchgate.tasks.training import Flops, Setting
 
@@ -80,9 +80,8 @@ class Trainer:
         self._batch = self._batch.to(self.spec.device)
         self._module = module.to(self.spec.device).requires_grad_(True)
         if self.spec.compiled:
-            torch._dynamo.utils.counters.clear()
             torch._dynamo.utils.clear_compilation_metrics()
-            compile_forward(self._module)
+            compiled(self._module, ["forward"])
 
     def run(self, *parts: str) -> None:
         """See TrainingSession.run."""

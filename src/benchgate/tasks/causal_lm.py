@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from benchgate import stats
+from benchgate import fidelity, stats
 from benchgate.core import DataError, InvalidOutput, Metric, Session, Work, tasks
 from benchgate.download import progress
 from benchgate.metrics import metric
@@ -183,13 +183,17 @@ def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 def summarize(scores: Sequence[Score], data: Passages) -> dict[str, Metric]:
-    """Top-k accuracies with Wilson intervals; the target's perplexity exp(mean nll) as lm-evaluation-harness has it."""
+    """Top-k accuracies with Wilson intervals; the target's perplexity exp(mean nll) as lm-evaluation-harness has it.
+
+    The metrics' examples are hits, and log losses for the perplexity.
+    """
     about = f"{data.name} ({len(scores)} of {data.total} passages)"
     found: dict[str, Metric] = {}
     for k in data.top_k:
-        share = stats.proportion(sum(score.rank <= k for score in scores), len(scores))
+        hits = tuple(float(score.rank <= k) for score in scores)
+        share = stats.proportion(int(sum(hits)), len(hits))
         method = f"all target tokens within the top {k}, {about}; Wilson interval"
-        found[f"top{k}"] = Metric(share.value, "1", "higher", share.n, share.low, share.high, method)
+        found[f"top{k}"] = Metric(share.value, "1", "higher", share.n, share.low, share.high, method, hits)
     nll = stats.mean([score.nll for score in scores])
     found["perplexity"] = metric(
         "perplexity",
@@ -198,6 +202,7 @@ def summarize(scores: Sequence[Score], data: Passages) -> dict[str, Metric]:
         low=None if nll.low is None else _exp(nll.low),
         high=None if nll.high is None else _exp(nll.high),
         method=f"exp of the mean target log loss, {about}; t interval on the log",
+        examples=tuple(score.nll for score in scores),
     )
     return found
 
@@ -220,6 +225,10 @@ class CausalLMTask:
     def score(self, session: LMSession, model: Any, data: Passages | None) -> Mapping[str, Metric]:
         """Accuracy on `data`; none without it: there is no passage set that fits every model."""
         return {} if data is None else summarize(score_passages(session, model, data), data)
+
+    def fidelity(self, reference: LMSession, session: LMSession, model: Any, data: Passages) -> Mapping[str, Metric]:
+        """KL divergence, top-1 agreement and change of log perplexity on every token of `data`."""
+        return fidelity.compare(reference, session, model, data)
 
 
 tasks.add(CausalLMTask)

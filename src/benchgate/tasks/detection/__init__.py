@@ -1,9 +1,10 @@
 """Object detection, scored by COCO's average precision: the task, and the data that describe a detector."""
 
+from benchgate.paired import Verdict
 from benchgate.tasks.detection.boxes import CellHead, QueryHead, YoloHead
 from benchgate.tasks.detection.data import DetectionData, Photo, load_coco, photographs
 from benchgate.tasks.detection.detecting import detect
-from benchgate.tasks.detection.floors import Verdict, floor
+from benchgate.tasks.detection.floors import floor
 from benchgate.tasks.detection.model import COCO_80, COCO_91, Detector, DetectorData, DetectorFile, Preparation
 from benchgate.tasks.detection.task import Detection, agreement_data, assess
 

@@ -3,46 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 from benchgate.core import DataError
+from benchgate.paired import Answer, Verdict
 from benchgate.tasks.detection.scoring import Evaluation, spread
 
 Z = 1.96
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`answer` is "holds", "fails" or "undecidable"; `str(verdict)` is the whole sentence for an assertion's message.
-
-    `margin` is AP minus the floor, with its 95 % interval; `needs` the number of images at which a margin of this
-    size would show, None where it shows already.
-    """
-
-    answer: Literal["holds", "fails", "undecidable"]
-    metric: str
-    value: float
-    reference: float
-    share: float
-    low: float
-    high: float
-    images: int
-    needs: int | None = None
-
-    @property
-    def margin(self) -> float:
-        return self.value - self.share * self.reference
-
-    def __str__(self) -> str:
-        text = (
-            f"{self.metric} {self.value:.4f} >= {self.share:g} x {self.reference:.4f} {self.answer}: "
-            f"margin {self.margin:+.4f} [{self.low:+.4f}, {self.high:+.4f}] (95 %, paired bootstrap)"
-        )
-        if self.answer != "undecidable":
-            return f"{text} at {self.images} images"
-        needs = "more than can be told" if self.needs is None else f"about {self.needs}"
-        return f"{text} at {self.images} images, needs {needs}; pass a larger set with --coco DIR"
 
 
 def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: str = "ap") -> Verdict:
@@ -61,16 +27,12 @@ def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: s
     margin = value - share * base
     error = _standard_error(evaluation, reference, share, metric)
     low, high = margin - Z * error, margin + Z * error
-    needs = None
-    answer: Literal["holds", "fails", "undecidable"]
-    if low >= 0:
-        answer = "holds"
-    elif high < 0:
-        answer = "fails"
-    else:
-        answer = "undecidable"
-        needs = _needed(evaluation.groups, Z * error, margin)
-    return Verdict(answer, metric, value, base, share, low, high, evaluation.groups, needs)
+    answer: Answer = "holds" if low >= 0 else "fails" if high < 0 else "undecidable"
+    needs = _needed(evaluation.groups, Z * error, margin) if answer == "undecidable" else None
+    return Verdict(
+        answer, metric, value, base, share, low, high, evaluation.groups, "photographs", needs,
+        "paired bootstrap", "pass a larger set with --coco DIR",
+    )  # fmt: skip
 
 
 def _standard_error(evaluation: Evaluation, reference: Evaluation, share: float, metric: str) -> float:
