@@ -4,5 +4,6 @@ pytest_plugins = [
     "fixtures.detection",
     "fixtures.reformulation",
     "fixtures.decoder_lm",
+    "fixtures.seq2seq_untrained",
     "fixtures.training",
 ]

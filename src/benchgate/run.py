@@ -119,7 +119,7 @@ def measure(
     )
 
 
-def attempted(cell: Cell, key: str, operation: str, params: Mapping[str, Any]) -> Record:
+def attempted(cell: Cell, key: str, threads: int, operation: str, params: Mapping[str, Any]) -> Record:
     """What is known of a cell whose measuring raised (out of memory, out of time): all but the figures."""
     return replace(
         Record.unmeasured(key, cell),
@@ -127,6 +127,7 @@ def attempted(cell: Cell, key: str, operation: str, params: Mapping[str, Any]) -
         params=dict(params),
         version=models[cell.model].version,
         machine=dict(fingerprint(cell.device)),
+        details={"threads": threads},
     )
 
 

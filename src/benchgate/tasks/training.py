@@ -138,6 +138,8 @@ def parse_setting(options: Mapping[str, Any]) -> Setting:
     setting = Setting(**{**options, "memory_limit": None if limit is None else parse_bytes(limit)})
     if setting.batch < 1 or setting.context < 1:
         raise DataError(f"batch {setting.batch} and context {setting.context} must be at least 1")
+    if setting.timeout_s is not None and setting.timeout_s <= 0:
+        raise DataError(f"timeout_s {setting.timeout_s} must be above 0")
     if setting.attention not in ATTENTION:
         raise DataError(unknown_name("attention kernel", setting.attention, ATTENTION))
     return setting
@@ -162,7 +164,9 @@ class TrainingTask:
     }
 
     def sample(self, model: Model, batch: int) -> Any:
-        raise DataError(f"{model.name}: a training step makes its own batch; name an operation: {', '.join(OPERATIONS)}")
+        raise DataError(
+            f"{model.name}: a training step makes its own batch; name an operation: {', '.join(OPERATIONS)}"
+        )
 
     def score(self, session: TrainingSession, model: Model, data: Any) -> Mapping[str, Metric]:
         """A few steps on random tokens have no accuracy."""
