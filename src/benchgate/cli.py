@@ -14,6 +14,7 @@ from rich.console import Console
 from benchgate import __version__, registration
 from benchgate.core import BenchgateError
 from benchgate.serving.commands import add_verbs
+from benchgate.training.command import add_train
 
 if TYPE_CHECKING:
     from benchgate.results import Record
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", type=Path, default=Path("plots"), metavar="DIR", help="where to (default: plots)")
     plot.add_argument("--format", default="svg", metavar="EXT", help="svg, png or pdf (default: svg)")
     add_verbs(verbs, _verb)
+    add_train(verbs, _verb)
     return parser
 
 

@@ -21,10 +21,10 @@ class Device:
     name: str
     missing: Callable[[], str | None]
     fingerprint: Callable[[], dict[str, Any]]
-    total_bytes: Callable[[], int]
     synchronize: Callable[[], None] | None = None
     peak_bytes: Callable[[], int] | None = None
     reset_peak: Callable[[], None] | None = None
+    total_bytes: Callable[[], int] | None = None
 
 
 def usable_cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 PAD, END, UNKNOWN, TURN = "<pad>", "</s>", "<unk>", "<turn>"
 # In the order of their ids. T5 begins to decode with the padding token; so do all models here.
 SPECIAL = (PAD, END, UNKNOWN, TURN)
+UNLIKELY = -1e4
+PRINTABLE = "".join(map(chr, range(33, 127)))
 PAD_ID, END_ID = SPECIAL.index(PAD), SPECIAL.index(END)
 
 
@@ -57,21 +60,44 @@ def train_unigram(texts: Iterable[str], size: int) -> Any:
 
     `size` is the vocabulary with the special tokens; few texts give less. Space runs count as one, control characters
     as none. All printable ASCII is in the vocabulary; anything else that the texts lack becomes `<unk>`.
-    """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-    tokenizer = Tokenizer(models.Unigram())
+    SentencePiece trains it: the same texts give the same pieces in the same order, which `tokenizers`' own trainer
+    does not do, and without which a model's weights mean nothing.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(models.Unigram(_pieces(texts, size), unk_id=SPECIAL.index(UNKNOWN)))
+    tokenizer.add_special_tokens(list(SPECIAL))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=size,
-        special_tokens=list(SPECIAL),
-        unk_token=UNKNOWN,
-        initial_alphabet=[chr(code) for code in range(33, 127)],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def _pieces(texts: Iterable[str], size: int) -> list[tuple[str, float]]:
+    """Pieces of words with their log probabilities, special tokens first and so improbable that no text becomes one."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=size,
+        hard_vocab_limit=False,
+        pad_id=PAD_ID,
+        eos_id=END_ID,
+        unk_id=SPECIAL.index(UNKNOWN),
+        bos_id=-1,
+        control_symbols=TURN,
+        character_coverage=1.0,
+        required_chars=PRINTABLE,
+        shuffle_input_sentence=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+    found = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    scored = [(found.id_to_piece(i), found.get_score(i)) for i in range(found.get_piece_size())]
+    return [(name, UNLIKELY) for name in SPECIAL] + scored[len(SPECIAL) :]

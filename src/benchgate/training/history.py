@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from benchgate import cache
 from benchgate.core import BenchgateError
@@ -51,8 +52,8 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 4), layout="constrained")
-    losses = figure.subplots()
-    matches = losses.twinx()
+    losses: Any = figure.subplots()
+    matches: Any = losses.twinx()
     steps = [row.step for row in rows]
     losses.plot(steps, [row.loss for row in rows], color=COLOURS[0], label="loss, training")
     seen = [row for row in rows if row.dev_loss is not None]

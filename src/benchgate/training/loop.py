@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
 from benchgate.core import InvalidOutput
 from benchgate.decoding import Limits, generate
 from benchgate.devices import devices
+from benchgate.runtimes.torch_text2text import TorchStepper
 from benchgate.training import checkpoint
 from benchgate.training.data import IGNORED, Batch, Order, Pair, collate
 from benchgate.training.history import Row
@@ -138,7 +138,7 @@ def batch_loss(module: Any, batch: Batch, device: str, reduction: str = "mean") 
 def evaluate(run: Run) -> Dev:
     """Exact match of greedily decoded tokens, and the loss, over all of dev."""
     run.module.eval()
-    stepper, total, tokens, matches = Eager(run.module, run.device), 0.0, 0, 0
+    stepper, total, tokens, matches = TorchStepper(run.module, run.device), 0.0, 0, 0
     by_length = sorted(run.dev, key=lambda pair: len(pair.source))
     with torch.inference_mode():
         for start in range(0, len(by_length), DECODE_BATCH):
@@ -180,31 +180,3 @@ def _keep_best(state: State, dev: Dev | None, module: Any) -> None:
     state.stale = 0 if better_match else state.stale + 1
     if state.best_dev is None or dev > state.best_dev:
         state.best_dev, state.best_step, state.best = dev, state.step, checkpoint.weights(module)
-
-
-class Eager:
-    """A module as a `benchgate.decoding.Stepper`."""
-
-    def __init__(self, module: Any, device: str) -> None:
-        self.module, self.device = module, device
-
-    def begin(self, source: np.ndarray, mask: np.ndarray) -> _Decoding:
-        return _Decoding(self, *self.module.begin(self.tensor(source), self.tensor(mask)))
-
-    def tensor(self, array: np.ndarray) -> Any:
-        return torch.from_numpy(array).to(self.device)
-
-
-class _Decoding:
-    def __init__(self, eager: Eager, memory: Any, cache: Any) -> None:
-        self._eager, self._memory, self._cache = eager, memory, cache
-
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        logits, self._cache = self._eager.module.step(self._eager.tensor(tokens), self._memory, self._cache)
-        return logits.float().cpu().numpy()  # type: ignore[no-any-return]
-
-    def reorder(self, rows: np.ndarray) -> None:
-        chosen = self._eager.tensor(rows)
-        self._memory, self._cache = (
-            tuple(part.index_select(0, chosen) for part in state) for state in (self._memory, self._cache)
-        )

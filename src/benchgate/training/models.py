@@ -1,6 +1,6 @@
 """Models that are trained here: an architecture, a recipe and data; and the artifact that training leaves in the cache.
 
-    @benchgate.model: TrainedModel("rewrite-t5", make=t5, shape={"layers": 2}, recipe=Recipe(...), data=load_split)
+    benchgate.model(TrainedModel("rewrite-t5", "t5", make=t5, shape={"layers": 2}, recipe=Recipe(...), data=load_split))
 
 `benchgate train rewrite-t5` makes the artifact: weights, tokenizer and `training.json` (recipe, data, curve, figures).
 Until then `build()` raises Unavailable.
@@ -34,11 +34,13 @@ UNTRAINED = "untrained"
 class TrainedModel:
     """A text2text model by what it is made from. `make(vocabulary=..., **shape)` gives the untrained module.
 
+    Runtimes that know only some architectures ask for `architecture` ("t5", ...).
     `data(split)` gives the examples of "train" and "dev". Sources and targets are cut to `max_source` and `max_target`
     tokens. All models begin to decode with the padding token, as T5 does.
     """
 
     name: str
+    architecture: str
     make: Callable[..., Any]
     shape: Mapping[str, Any]
     recipe: Recipe
@@ -132,7 +134,7 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 @functools.cache
 def _codec(folder: Path) -> Codec:
-    if reason := missing_packages({"tokenizers": "torch"}):
+    if reason := missing_packages({"tokenizers": "text2text"}):
         raise Unavailable(reason)
     from tokenizers import Tokenizer
 

@@ -12,7 +12,7 @@ from typing import Any
 from benchgate import cache
 from benchgate.artifacts import build_or_reuse
 from benchgate.core import BenchgateError, Unavailable, unknown_name
-from benchgate.devices import devices, usable_cores
+from benchgate.devices import devices
 from benchgate.meters.memory import resident_high_water
 from benchgate.packages import missing_packages, versions
 from benchgate.rewrites import Rewrites
@@ -22,7 +22,7 @@ from benchgate.training.models import REPORT, TOKENIZER, WEIGHTS, TrainedModel, 
 from benchgate.training.recipe import Recipe
 
 Watch = Callable[[Recipe, Any], None]
-NEEDS = {"torch": "torch", "safetensors": "torch", "tokenizers": "torch"}
+NEEDS = {"torch": "train", "safetensors": "train", "sentencepiece": "train", "tokenizers": "train"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,6 @@ class Job:
         from benchgate.training import loop
         from benchgate.training.checkpoint import weights
 
-        torch.set_num_threads(usable_cores())
         data = material(self.model, self.recipe, examples)
         torch.manual_seed(self.recipe.seed)
         module = self.model.make(vocabulary=data.vocabulary, **self.model.shape)
@@ -137,6 +136,8 @@ class Job:
         (out / REPORT).write_text(json.dumps(self._report(data, module, state), indent=1), encoding="utf-8")
 
     def _report(self, data: Material, module: Any, state: Any) -> dict[str, Any]:
+        import torch
+
         return {
             "model": self.model.name,
             "version": version_of(self.key),
@@ -148,7 +149,7 @@ class Job:
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             "packages": versions(NEEDS),
             "device": self.device,
-            "threads": usable_cores(),
+            "threads": torch.get_num_threads(),
             "steps": state.step,
             "seconds": state.seconds,
             "batches_per_epoch": per_epoch(len(data.train), self.recipe.batch),
@@ -170,4 +171,4 @@ def peak_memory(device: str) -> dict[str, Any]:
         peak = resident_high_water() if found.peak_bytes is None else found.peak_bytes()
     except Unavailable:
         peak = None
-    return {"peak_bytes": peak, "memory_bytes": found.total_bytes()}
+    return {"peak_bytes": peak, "memory_bytes": found.total_bytes and found.total_bytes()}
