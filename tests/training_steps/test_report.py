@@ -222,9 +222,7 @@ def test_the_course_of_memory_is_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     shown = record("step", 1.0, details={"memory_timeline": TIMELINE})
     files = plot_memory([shown, record("step", 1.0)], tmp_path / "plots")
-    assert [file.name for file in files] == [
-        "memory-decoder-s-fp32-torch-training-cpu-step-batch=4-context=256.svg"
-    ]
+    assert [file.name for file in files] == ["memory-decoder-s-fp32-torch-training-cpu-step-batch=4-context=256.svg"]
     text = files[0].read_text(encoding="utf-8")
     assert "<svg" in text
     assert "<!-- parameters -->" in text

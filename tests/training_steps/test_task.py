@@ -83,7 +83,7 @@ def measured(operation, benchmark, session, **options):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_each_operation_is_timed_without_what_comes_before_it(operation, benchmark):
     """pytest-benchmark itself on the scripted clock: backward has neither the forward pass nor the clearing in it."""
-    run, found = measured(operation, benchmark, PaperSession())
+    _, found = measured(operation, benchmark, PaperSession())
     assert found["latency_median_s"].value == EXPECTED[operation]
     assert found["latency_mean_s"].n == 4
     assert found["first_call_s"].value == EXPECTED[operation]

@@ -77,11 +77,12 @@ def _setting(record: Record) -> str:
 
 def _value(record: Record, name: str) -> Entry:
     """A cell that ended before it had threads has None."""
-    return {
+    found: dict[str, Entry] = {
         "precision": record.cell["scheme"],
         "attention": record.params.get("attention", "default"),
         "threads": record.details.get("threads"),
-    }[name]
+    }
+    return found[name]
 
 
 def _row(records: Sequence[Record], varying: Sequence[str]) -> tuple[Entry, ...]:
