@@ -5,5 +5,7 @@ pytest_plugins = [
     "fixtures.reformulation",
     "fixtures.reformulation_models",
     "fixtures.decoder_lm",
+    "fixtures.seq2seq_untrained",
     "fixtures.training",
+    "fixtures.echo",
 ]

@@ -32,6 +32,10 @@ class Runtime:
         return f"{self.name} has no kernels for {device}" if device == "slow" else None
 
 
+class Training(Runtime):
+    task = "training"
+
+
 ABSENT = {"no_such_package_of_ours": "spam", "pytest": "dev"}
 
 
@@ -51,6 +55,14 @@ def registered(monkeypatch):
     for registry, items in there.items():
         monkeypatch.setattr(registry, "_items", {item.name: item for item in items})
         monkeypatch.setattr(registry, "resolve", lambda name: None)
+
+
+def test_a_runtime_with_a_task_of_its_own_takes_models_of_any_task():
+    runtimes.add(Training("train"))
+    axes = {"model": ["spam"], "scheme": ["fp32"], "runtime": ["train"], "device": ["cpu"]}
+    assert [c.model for c in matrix.expand(axes, {"model": ["cam", "ham"]}).cells] == ["cam", "ham"]
+    axes["runtime"] = ["plain"]
+    assert [c.model for c in matrix.expand(axes, {"model": ["cam", "ham"]}).cells] == ["ham"]
 
 
 def test_a_mark_may_give_names_or_lists_and_has_defaults():

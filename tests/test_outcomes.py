@@ -38,6 +38,7 @@ def raised(error):
         (report(), MemoryError(), False, ("oom", "MemoryError")),
         (report(when="setup"), MemoryError("8 GiB"), False, ("oom", "8 GiB")),
         (report(), OutOfMemoryError("Tried to allocate 2 GiB"), False, ("oom", "Tried to allocate 2 GiB")),
+        (report(), TimeoutError("not done within 5 s"), False, ("timeout", "not done within 5 s")),
         (report(), ValueError("x" * 1000), False, ("failed", "x" * 500)),
     ],
 )

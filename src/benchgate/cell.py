@@ -91,7 +91,7 @@ class MeasuredCell:
         except BaseException:
             # Half a measurement, also one cut by Ctrl-C, is none: it does not go into pytest-benchmark's file.
             self._benchmark.has_error = True
-            self._in.attempts[self._key] = running.attempted(self.cell, self._key, operation or "", shown)
+            self._in.attempts[self._key] = running.attempted(self.cell, self._key, threads, operation or "", shown)
             raise
         return self._keep(record)
 

@@ -71,7 +71,8 @@ def _record(cell: Cell, session: Any, model: Any, data: Rewrites, order: Order) 
     answers = ask(session, model, data, order.beams)
     times, missing = latency_metrics([answer.seconds for answer in answers])
     params = {"data": data.name, "beams": order.beams}
-    about = running.attempted(cell, f"evaluate[{cell}-{data.name}-beams={order.beams}]", "reformulate", params)
+    key = f"evaluate[{cell}-{data.name}-beams={order.beams}]"
+    about = running.attempted(cell, key, order.threads, "reformulate", params)
     return replace(
         about,
         metrics={**times, **_rate(answers), **_scores(data.items, answers)},

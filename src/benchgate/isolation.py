@@ -9,6 +9,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _first_to_go() -> None:
 def parse_bytes(text: str | int) -> int:
     """`2GB`, `512 MiB` or a number of bytes. Raises DataError for anything else, and for nothing at all."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(|[kmg]i?)b?\s*", str(text).lower())
-    size = int(float(match[1]) * UNITS[match[2]]) if match else 0
+    size = int(Decimal(match[1]) * UNITS[match[2]]) if match else 0
     if size < 1:
         raise DataError(f"memory limit {text!r} is no size; write for example 2GB or 512MiB")
     return size

@@ -119,6 +119,18 @@ def measure(
     )
 
 
+def attempted(cell: Cell, key: str, threads: int, operation: str, params: Mapping[str, Any]) -> Record:
+    """What is known of a cell whose measuring raised (out of memory, out of time): all but the figures."""
+    return replace(
+        Record.unmeasured(key, cell),
+        operation=operation,
+        params=dict(params),
+        version=models[cell.model].version,
+        machine=dict(fingerprint(cell.device)),
+        details={"threads": threads},
+    )
+
+
 def fidelity(cell: Cell, session: Session, other: Cell, threads: int, data: Any) -> Mapping[str, Metric]:
     """How far `session`, of `cell`, is from `other`'s on `data`, by their task. Loads and closes the other one."""
     model = models[cell.model]
@@ -131,17 +143,6 @@ def fidelity(cell: Cell, session: Session, other: Cell, threads: int, data: Any)
         return found
     finally:
         reference.close()
-
-
-def attempted(cell: Cell, key: str, operation: str, params: Mapping[str, Any]) -> Record:
-    """What is known of a cell whose measuring raised (out of memory, out of time): all but the figures."""
-    return replace(
-        Record.unmeasured(key, cell),
-        operation=operation,
-        params=dict(params),
-        version=models[cell.model].version,
-        machine=dict(fingerprint(cell.device)),
-    )
 
 
 def _read(run: Run, name: str) -> Mapping[str, Metric]:

@@ -2,7 +2,7 @@
 
 The environment makes it slow, wrong, fat or dead: FAKE_SPIN (s a call), FAKE_ACCURACY, FAKE_BYTES, FAKE_VERSION, and
 FAKE_EVENT=`<cell>=<what>` with what of kill, interrupt,
-interrupt-late (within the timed rounds), unavailable, error, oom, nan-output, nan-score, size-gone.
+interrupt-late (within the timed rounds), unavailable, error, oom, timeout, nan-output, nan-score, size-gone.
 """
 
 import math
@@ -70,6 +70,8 @@ class FakeSession:
             raise RuntimeError("the fake broke")
         if what == "oom":
             raise MemoryError("no more of it")
+        if what == "timeout":
+            raise TimeoutError("not done within 5 s")
         while time.process_time() < end:
             pass
         return float("nan") if what == "nan-output" else float(batch)

@@ -58,6 +58,7 @@ def test_speed(cell):
     [
         ("error", "failed", "the fake broke"),
         ("oom", "oom", "no more of it"),
+        ("timeout", "timeout", "not done within 5 s"),
         ("nan-output", "failed", "the answer is NaN"),
         ("nan-score", "failed", "accuracy is nan"),
     ],
@@ -71,10 +72,36 @@ def test_what_becomes_of_a_cell(project, event, outcome, reason):
     assert broken["outcome"] == outcome
     assert reason in broken["reason"]
     assert broken["metrics"] == {}
+    # All that is known of it but the figures: a table has a row for it, a comparison its machine.
+    assert (broken["operation"], broken["version"]) == ("", "1")
+    assert broken["machine"] == fat["machine"]
+    assert broken["details"] == {"threads": fat["details"]["threads"]}
     assert (fat["outcome"], fat["reason"].splitlines()[0]) == ("failed", "too fat")
     assert fat["metrics"]["size_bytes"]["value"] == 1004
     # No timing of a broken measurement stays in pytest-benchmark's own list.
     assert [b["name"] for b in project.json("out.json")["benchmarks"]] == ["test_speed[fake-b-fp32-fake-cpu]"]
+
+
+ENDS_EARLY = """
+import pytest
+
+@pytest.mark.cells(model="fake-a", runtime="fake")
+@pytest.mark.parametrize("context", [128])
+@pytest.mark.xfail(raises=(MemoryError, TimeoutError))
+def test_speed(cell, context):
+    cell.measure("answer", batch=8, meters=())
+"""
+
+
+@pytest.mark.parametrize("event", ["oom", "timeout"])
+def test_a_cell_that_may_end_early_is_a_row_with_its_parameters_and_no_failure(project, event):
+    project.write("test_it.py", ENDS_EARLY)
+    result = project.run("--benchmark-json=out.json", EVENT=f"fake-a-fp32={event}")
+    result.assert_outcomes(xfailed=1)
+    assert result.ret == 0
+    [record] = project.records("out.json").values()
+    assert record["outcome"] == event
+    assert (record["operation"], record["params"]) == ("answer", {"context": 128, "batch": 8})
 
 
 def test_an_expected_failure_is_no_skip(project):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from benchgate.core import Metric, Unavailable
 from benchgate.metrics import metric
 
 if TYPE_CHECKING:
     from benchgate.run import Run
+    from benchgate.tasks.training import TrainingSession
 
 # operation -> which count is its work; the optimizer's update is no model FLOP
 COUNTED: Mapping[str, str] = {"forward": "forward", "forward_backward": "forward_backward", "step": "forward_backward"}
@@ -28,7 +29,8 @@ class FlopsMeter:
     def measure(self, run: Run) -> Mapping[str, Metric]:
         if not hasattr(run.session, "flops"):
             raise Unavailable(f"{run.runtime.name} counts no operations")
-        counts = run.session.flops()
+        session = cast("TrainingSession", run.session)
+        counts = session.flops()
         found = {"flops_forward": metric("flops_forward", counts.forward, method=METHOD)}
         found["flops_forward_backward"] = metric("flops_forward_backward", counts.forward_backward, method=METHOD)
         if run.operation == "backward":
@@ -40,7 +42,7 @@ class FlopsMeter:
             run.missing |= dict.fromkeys(("flops_per_s", "mfu"), "timing is switched off")
             return found
         rate = work / run.benchmark.stats.stats.median
-        peak = run.session.matmul_peak()
+        peak = session.matmul_peak()
         found["flops_per_s"] = metric("flops_per_s", rate, method="flops_per_call / median of rounds")
         found["matmul_peak_flops_per_s"] = metric("matmul_peak_flops_per_s", peak, method="best square matrix product")
         found["mfu"] = metric("mfu", rate / peak, method="flops_per_s / matmul_peak_flops_per_s")

@@ -54,7 +54,7 @@ def terminal(grid: Grid, width: int = 200) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, color_system=None)
     console.print(table)
     for note in grid.notes:
-        console.print(note, soft_wrap=True)
+        console.print(" ".join(note.split()), soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 

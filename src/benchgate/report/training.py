@@ -18,7 +18,7 @@ COLUMNS = (
 # runtime -> the table's column "compile"
 COMPILED: Mapping[str, bool] = {"torch-training": False, "torch-training-compile": True}
 # Columns of their own only where they differ between rows.
-VARYING = ("precision", "attention")
+VARYING = ("precision", "attention", "threads")
 # timed thing -> (operation that times it alone, lap of the operations that time more)
 TIMED = (("forward", "forward_s"), ("backward", "backward_s"), ("forward_backward", "forward_backward_s"))
 MEASURED = ("passed", "accepted")
@@ -63,20 +63,26 @@ def _table(records: Sequence[Record], title: str) -> Grid:
     for record in records:
         rows.setdefault(_setting(record), []).append(record)
     measured = [mine for mine in rows.values() if not all(r.outcome == "skipped" for r in mine)]
-    varying = [name for name in VARYING if len({_value(mine[0], name) for mine in measured}) > 1]
+    varying = [name for name in VARYING if len({_value(mine[0], name) for mine in measured} - {None}) > 1]
     columns = (*COLUMNS[:-1], *varying, COLUMNS[-1])
     body = tuple(_row(mine, varying) for mine in measured)
     return Grid(title, columns, body, tuple(_notes(rows.values())))
 
 
 def _setting(record: Record) -> str:
-    """What makes a row: the cell and its parameters, without the operation."""
+    """What makes a row: the cell, its parameters and threads, without the operation."""
     params = {k: v for k, v in record.params.items() if k not in (*NOT_A_SETTING, "operation")}
-    return json.dumps([dict(record.cell), params], sort_keys=True)
+    return json.dumps([dict(record.cell), params, _value(record, "threads")], sort_keys=True)
 
 
-def _value(record: Record, name: str) -> str:
-    return record.cell["scheme"] if name == "precision" else str(record.params.get("attention", "default"))
+def _value(record: Record, name: str) -> Entry:
+    """A cell that ended before it had threads has None."""
+    found: dict[str, Entry] = {
+        "precision": record.cell["scheme"],
+        "attention": record.params.get("attention", "default"),
+        "threads": record.details.get("threads"),
+    }
+    return found[name]
 
 
 def _row(records: Sequence[Record], varying: Sequence[str]) -> tuple[Entry, ...]:

@@ -80,7 +80,6 @@ class Trainer:
         self._batch = self._batch.to(self.spec.device)
         self._module = module.to(self.spec.device).requires_grad_(True)
         if self.spec.compiled:
-            torch._dynamo.utils.counters.clear()
             torch._dynamo.utils.clear_compilation_metrics()
             compile_functions(self._module)
 
@@ -138,11 +137,14 @@ class Trainer:
         too: the convention of model FLOPs (Chowdhery et al. 2022, appendix B). Its "math" kernel stands for all: for
         the CPU's fused one torch's counter has no formula, and would leave attention out."""
         import torch
+        from torch._subclasses.fake_tensor import FakeTensorMode
         from torch.utils.flop_counter import FlopCounterMode
 
-        batch = self._batch.to("meta")  # type: ignore[union-attr]
-        module = _OnMeta(self._module)
-        with torch.compiler.set_stance("force_eager"), _attention("math"), FlopCounterMode(display=False) as counter:
+        # Fake ones, because models ask whether they are being traced before they look at a value.
+        fake = FakeTensorMode()
+        module, batch = _OnMeta(self._module, fake), self._batch.to("meta").map(fake.from_tensor)  # type: ignore[union-attr]
+        counter = FlopCounterMode(display=False)
+        with torch.compiler.set_stance("force_eager"), _attention("math"), fake, counter:
             loss = batch.loss(module)
             forward = counter.get_total_flops()
             loss.backward()
@@ -187,13 +189,13 @@ class Trainer:
 class _OnMeta:
     """A module that is called with its weights' shapes and without their memory."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, fake: Any) -> None:
         import torch
 
         self._module = module
         tensors = [*module.named_parameters(), *module.named_buffers()]
         self._weights = {
-            name: torch.empty_like(tensor, device="meta", requires_grad=tensor.requires_grad)
+            name: fake.from_tensor(torch.empty_like(tensor, device="meta", requires_grad=tensor.requires_grad))
             for name, tensor in tensors
         }
 

@@ -69,7 +69,8 @@ class TorchTrainingSession:
 
     @property
     def kernel(self) -> Mapping[str, Any]:
-        return self._ask("describe")
+        found: Mapping[str, Any] = self._ask("describe")
+        return found
 
     def begin(self, setting: Setting) -> None:
         self.close()

@@ -8,9 +8,8 @@ from typing import Any
 
 from benchgate.core import DataError, Model
 
-SEQ2SEQ = "text2text"
 # The tasks of models that this runtime can train: decoders, and what has an encoder before one.
-TRAINABLE = ("training", "causal-lm", SEQ2SEQ)
+TRAINABLE = ("training", "causal-lm", "text2text")
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,11 @@ class Batch:
     targets: Any
     call: Callable[..., Any]
 
+    def map(self, function: Callable[[Any], Any]) -> Batch:
+        return replace(self, inputs=tuple(map(function, self.inputs)), targets=function(self.targets))
+
     def to(self, device: str) -> Batch:
-        return replace(self, inputs=tuple(t.to(device) for t in self.inputs), targets=self.targets.to(device))
+        return self.map(lambda tensor: tensor.to(device))
 
     def loss(self, module: Any) -> Any:
         """Mean cross entropy over all target tokens, a scalar tensor with a graph."""
@@ -34,7 +36,8 @@ class Batch:
 
 def batch_of(model: Model, module: Any, batch: int, context: int) -> Batch:
     """Random tokens, the same ones every time. Raises DataError for a context longer than the model takes."""
-    if model.task == SEQ2SEQ:
+    # benchgate.tasks.text2text.Seq2SeqModule
+    if hasattr(module, "begin"):
         return _seq2seq(model, batch, context)
     limit, vocabulary = _limits(module)
     _fits(model, context, limit)
@@ -43,12 +46,11 @@ def batch_of(model: Model, module: Any, batch: int, context: int) -> Batch:
 
 
 def _seq2seq(model: Any, batch: int, context: int) -> Batch:
-    """`context` source tokens and as many target tokens as the model may write, at most the same number."""
+    """`context` source tokens, and as many target tokens."""
     import torch
 
-    _fits(model, context, model.max_source)
-    length = min(context, model.max_target)
-    source, target = _tokens(model.vocabulary, batch, context), _tokens(model.vocabulary, batch, length)
+    _fits(model, context, min(model.max_source, model.max_target))
+    source, target = _tokens(model.vocabulary, 2, batch, context)
     start = torch.full((batch, 1), model.start_token)
     given = torch.cat((start, target[:, :-1]), dim=1)
     return Batch((source, torch.ones_like(source), given), target, _translate)

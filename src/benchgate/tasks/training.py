@@ -138,6 +138,8 @@ def parse_setting(options: Mapping[str, Any]) -> Setting:
     setting = Setting(**{**options, "memory_limit": None if limit is None else parse_bytes(limit)})
     if setting.batch < 1 or setting.context < 1:
         raise DataError(f"batch {setting.batch} and context {setting.context} must be at least 1")
+    if setting.timeout_s is not None and setting.timeout_s <= 0:
+        raise DataError(f"timeout_s {setting.timeout_s} must be above 0")
     if setting.attention not in ATTENTION:
         raise DataError(unknown_name("attention kernel", setting.attention, ATTENTION))
     return setting
