@@ -18,6 +18,7 @@ BUILTIN = (
     "benchgate.runtimes.torch",
     "benchgate.runtimes.onnxruntime",
     "benchgate.runtimes.litert",
+    "benchgate.runtimes.litert_keras",
     "benchgate.runtimes.ggml",
     "benchgate.runtimes.gptq",
     "benchgate.fidelity",

@@ -11,6 +11,7 @@ import pytest
 
 from benchgate.core import Scheme, schemes
 from benchgate.runtimes.litert import LiteRT
+from benchgate.runtimes.litert_keras import LiteRTKeras
 from benchgate.runtimes.onnxruntime import OnnxRuntime
 from benchgate.tasks.detection import assess, floor, load_coco
 from fixtures import detection as models
@@ -102,6 +103,14 @@ def test_litert_agrees_with_torch(coco, yolo, torch_evaluation, tmp_path):
     for name in ("ai_edge_litert", "litert_torch"):
         pytest.importorskip(name)
     found = assess(run(LiteRT(), yolo, FP32, tmp_path), yolo, coco).evaluation
+    assert found.stats["ap"] == pytest.approx(torch_evaluation.stats["ap"], abs=0.003)
+
+
+@pytest.mark.backend("litert-keras")
+def test_litert_from_keras_agrees_with_torch(coco, yolo, torch_evaluation, tmp_path):
+    for name in ("ai_edge_litert", "tensorflow", "keras"):
+        pytest.importorskip(name)
+    found = assess(run(LiteRTKeras(), yolo, FP32, tmp_path), yolo, coco).evaluation
     assert found.stats["ap"] == pytest.approx(torch_evaluation.stats["ap"], abs=0.003)
 
 

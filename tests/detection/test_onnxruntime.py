@@ -154,19 +154,6 @@ def test_batch_that_a_file_does_not_take(tmp_path):
         session(np.zeros((2, 3, 64, 64), dtype=np.float32))
 
 
-@pytest.mark.parametrize(
-    ("name", "refused"),
-    [(name, False) for name in SCHEMES] + [("bf16", True), ("int4-weight-only", True)],
-)
-def test_refusals(tmp_path, name, refused):
-    assert bool(OnnxRuntime().refuses(model(tmp_path), scheme(name))) is refused
-
-
-def test_refuses_another_format(tmp_path):
-    (tmp_path / "mine.tflite").write_bytes(b"")
-    assert "mine.tflite" in OnnxRuntime().refuses(file_model(tmp_path / "mine.tflite"), scheme("fp32"))
-
-
 def test_missing_device():
     assert "runs on cpu, cuda, not mps" in OnnxRuntime().missing("mps")
     assert OnnxRuntime().missing("cpu") is None

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import io
 import shutil
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +18,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from benchgate.core import DataError, Model, Scheme, Unavailable, runtimes, tasks
 from benchgate.packages import missing_packages
+from benchgate.runtimes.graphs import Accepts, first_line, parts, quiet
 
 FILE = "model.onnx"
-SUFFIX = ".onnx"
 BUILD_NEEDS = {"onnx": "onnx", "onnxscript": "onnx", "torch": "onnx"}
 OPSET = 18
-METHODS = ("float", "int8-dynamic", "int8-static")
-DTYPES = ("float32", "float16")
-# Tasks whose session is more than one call of a graph.
-STEPWISE_TASKS = frozenset({"causal-lm", "text2text", "training"})
+ACCEPTS = Accepts("build", "torch modules", (".onnx",), ("float", "int8-dynamic", "int8-static"))
 LEVELS = {
     "disabled": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -55,18 +48,7 @@ class OnnxRuntime:
     build_needs: Mapping[str, str] = field(default_factory=lambda: BUILD_NEEDS)
 
     def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        path = getattr(model, "path", None)
-        if path is not None and Path(path).suffix != SUFFIX:
-            return f"{model.name} is {Path(path).name}, {self.name} reads {SUFFIX} files"
-        if model.task in STEPWISE_TASKS:
-            return f"{model.task} models are run step by step, {self.name} runs one graph a call"
-        if scheme.method not in METHODS:
-            return f"{self.name} has no {scheme.method} compression"
-        if scheme.method == "float" and scheme.options.get("dtype") not in DTYPES:
-            return f"{self.name} has no {scheme.name} on ONNX, only {', '.join(DTYPES)}"
-        if scheme.method == "int8-static" and not hasattr(model, "calibration"):
-            return f"{model.name} has no calibration(), which {scheme.name} needs"
-        return None
+        return ACCEPTS.refuses(self.name, model, scheme)
 
     def missing(self, device: str) -> str | None:
         if device not in PROVIDERS:
@@ -101,11 +83,11 @@ def _float32_file(model: Any, target: Path) -> Path:
         raise Unavailable(reason)
     import torch
 
-    inputs = tuple(torch.from_numpy(part) for part in _parts(tasks[model.task].sample(model, 2)))
+    inputs = tuple(torch.from_numpy(part) for part in parts(tasks[model.task].sample(model, 2)))
     module = model.build().eval()
     names = list(inspect.signature(module.forward).parameters)[: len(inputs)]
     batch = torch.export.Dim.DYNAMIC
-    with torch.inference_mode(), _quiet():
+    with torch.inference_mode(), quiet():
         program = torch.onnx.export(
             module,
             inputs,
@@ -131,7 +113,7 @@ def _readable(source: Path) -> Iterator[None]:
 
 
 def _compress(source: Path, model: Any, scheme: Scheme, target: Path) -> None:
-    with _quiet():
+    with quiet():
         if scheme.method == "float":
             _to_float16(source, target)
         elif scheme.method == "int8-dynamic":
@@ -181,7 +163,7 @@ class _Calibration:
 
     def get_next(self) -> dict[str, Any] | None:
         following = next(self.inputs, None)
-        return None if following is None else dict(zip(self.names, _parts(following), strict=True))
+        return None if following is None else dict(zip(self.names, parts(following), strict=True))
 
     def __len__(self) -> int:
         raise TypeError("calibration inputs are read once, their number is not known")
@@ -205,7 +187,7 @@ class OnnxSession:
         self.shapes = [value.shape for value in self.session.get_inputs()]
 
     def __call__(self, inputs: Any) -> dict[str, Any]:
-        feed = dict(zip(self.inputs, _parts(inputs), strict=True))
+        feed = dict(zip(self.inputs, parts(inputs), strict=True))
         return dict(zip(self.outputs, self._run(feed), strict=True))
 
     def _run(self, feed: Mapping[str, Any]) -> list[Any]:
@@ -215,7 +197,7 @@ class OnnxSession:
         except _errors() as error:
             expected = dict(zip(self.inputs, self.shapes, strict=True))
             given = {name: list(value.shape) for name, value in feed.items()}
-            raise DataError(f"{self.path.name} takes {expected}, got {given}: {_line(error)}") from error
+            raise DataError(f"{self.path.name} takes {expected}, got {given}: {first_line(error)}") from error
 
     @cached_property
     def kernel(self) -> Mapping[str, Any]:
@@ -252,7 +234,7 @@ def _open(path: Path, options: Any, provider: str) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=[provider])
     except _errors() as error:
         raise DataError(
-            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: {_line(error)}. "
+            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: {first_line(error)}. "
             "Export it with operators and an opset that this version knows"
         ) from error
 
@@ -270,10 +252,6 @@ def _errors() -> tuple[type[Exception], ...]:
         "RuntimeException",
     )
     return tuple(getattr(state, name) for name in names)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def optimized_operators(path: Path, options: Any, provider: str) -> dict[str, int]:
@@ -320,22 +298,6 @@ def _name(kind: int) -> str:
 
     name = onnx.TensorProto.DataType.Name(kind).lower()
     return "float32" if name == "float" else name
-
-
-def _parts(inputs: Any) -> list[Any]:
-    return list(inputs) if isinstance(inputs, tuple | list) else [np.asarray(inputs)]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporters' progress notes and deprecation warnings out of the test run's output."""
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield
 
 
 runtimes.add(OnnxRuntime)
