@@ -61,11 +61,17 @@ def run(runtime, model, scheme, folder):
 FP32 = Scheme("fp32", 32, "float", {"dtype": "float32"})
 
 
-@pytest.mark.backend("onnxruntime")
-def test_fastestdet(coco, tmp_path):
-    pytest.importorskip("onnxruntime")
+@pytest.mark.parametrize(
+    ("runtime", "package"),
+    [
+        pytest.param(OnnxRuntime(), "onnxruntime", marks=pytest.mark.backend("onnxruntime")),
+        pytest.param(LiteRT(), "onnx2tf", marks=pytest.mark.backend("litert")),
+    ],
+)
+def test_fastestdet(coco, tmp_path, runtime, package):
+    pytest.importorskip(package)
     model = models.fastestdet(models.FASTESTDET)
-    stats = assess(run(OnnxRuntime(), model, FP32, tmp_path), model, coco).evaluation.stats
+    stats = assess(run(runtime, model, FP32, tmp_path), model, coco).evaluation.stats
     assert stats["ap50"] == pytest.approx(0.288, abs=0.005)
     assert stats["ap"] == pytest.approx(0.147, abs=0.005)
 

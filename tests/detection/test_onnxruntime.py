@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from detection_helpers import write_coco
-from runtime_helpers import CLOSE, difference, expected, file_model, model, scheme
+from runtime_helpers import CLOSE, difference, expected, file_model, model, scheme, write_graph
 
 from benchgate.core import DataError, tasks
 from benchgate.runtimes.onnxruntime import FILE, OnnxRuntime
@@ -110,21 +110,6 @@ def test_a_file_can_be_quantized(built, tmp_path):
     inputs = tasks["detection"].sample(mine, 1)
     session = OnnxRuntime().load(tmp_path / "out", mine, "cpu", 1)
     assert difference(session(inputs), expected(inputs)) < CLOSE["int8-static"]
-
-
-def write_graph(path, operator, batch=1):
-    from onnx import TensorProto, checker, helper, save
-
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, 64, 64])
-    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, [batch, 3, 64, 64])
-    domain = "" if operator == "Relu" else "some.vendor"
-    graph = helper.make_graph(
-        [helper.make_node(operator, ["image"], ["result"], domain=domain)], "g", [image], [result]
-    )
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("some.vendor", 1)]
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    checker.check_model(made)
-    save(made, path)
 
 
 def test_unsupported_operator(tmp_path):

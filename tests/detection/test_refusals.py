@@ -39,7 +39,7 @@ def test_schemes(runtime, taken):
     ("runtime", "given", "scheme", "reason"),
     [
         (ONNX, model(path="mine.tflite"), "fp32", "mine is mine.tflite, onnxruntime takes torch modules and .onnx"),
-        (LITERT, model(path="mine.pb"), "fp32", "mine is mine.pb, litert takes torch modules and .tflite"),
+        (LITERT, model(path="mine.pb"), "fp32", "mine is mine.pb, litert takes torch modules and .tflite and .onnx"),
         (KERAS, model(path="mine.onnx"), "fp32", "mine is mine.onnx, litert-keras takes Keras models"),
         (ONNX, KERAS_ONLY, "fp32", "mine has no build(), onnxruntime takes"),
         (LITERT, KERAS_ONLY, "fp32", "mine has no build(), litert takes"),
@@ -61,7 +61,13 @@ def test_reasons(runtime, given, scheme, reason):
 
 @pytest.mark.parametrize(
     ("runtime", "given"),
-    [(ONNX, model(path="mine.onnx")), (LITERT, model(path="mine.tflite")), (KERAS, KERAS_ONLY), (LITERT, TORCH)],
+    [
+        (ONNX, model(path="mine.onnx")),
+        (LITERT, model(path="mine.tflite")),
+        (LITERT, model(path="a.onnx")),
+        (KERAS, KERAS_ONLY),
+        (LITERT, TORCH),
+    ],
 )
 def test_what_fits_is_taken(runtime, given):
     assert runtime.refuses(given, schemes["fp32"]) is None

@@ -1,5 +1,6 @@
-"""LiteRT (formerly TensorFlow Lite): torch modules through litert-torch, or .tflite files, run by ai-edge-litert.
+"""LiteRT (formerly TensorFlow Lite): torch modules, .onnx or .tflite files, run by ai-edge-litert.
 
+Modules go through litert-torch, .onnx files through onnx2tf, both in float32, and are quantized from there.
 float16 stores weights in 16 bits; XNNPACK widens them when it loads, so it halves the file and changes neither speed
 nor memory. int8-dynamic and int8-weight-only quantize weights per channel; int8-static quantizes activations too,
 calibrated on the model's own inputs. `kernel` tells which operators a delegate took, and in which type.
@@ -18,6 +19,7 @@ import numpy as np
 
 from benchgate.core import DataError, Model, Scheme, Unavailable, runtimes, tasks
 from benchgate.packages import missing_packages
+from benchgate.runtimes import litert_onnx
 from benchgate.runtimes.graphs import Accepts, parts, quiet
 from benchgate.runtimes.litert_session import LiteRTSession, checked, laid_out
 
@@ -25,7 +27,7 @@ FILE = "model.tflite"
 CONVERTER = {"litert_torch": "litert", "torch": "litert"}
 QUANTIZER = {"ai_edge_quantizer": "litert"}
 METHODS = ("float", "int8-dynamic", "int8-weight-only", "int8-static")
-ACCEPTS = Accepts("build", "torch modules", (".tflite",), METHODS)
+ACCEPTS = Accepts("build", "torch modules", (".tflite", ".onnx"), METHODS)
 # Operators that int8-static leaves in float, because the quantizer or the interpreter has no int8 kernel for them.
 STATIC_FLOAT_OPERATORS = ("DIV",)
 
@@ -38,7 +40,7 @@ class LiteRT:
     xnnpack: bool = True
     format: str = "tflite"
     needs: Mapping[str, str] = field(default_factory=lambda: {"ai_edge_litert": "litert"})
-    build_needs: Mapping[str, str] = field(default_factory=lambda: {**CONVERTER, **QUANTIZER})
+    build_needs: Mapping[str, str] = field(default_factory=lambda: {**CONVERTER, **litert_onnx.CONVERTER, **QUANTIZER})
 
     def refuses(self, model: Model, scheme: Scheme) -> str | None:
         return ACCEPTS.refuses(self.name, model, scheme)
@@ -63,9 +65,10 @@ class LiteRT:
 
 
 def _float32_file(model: Any, target: Path, scheme: Scheme) -> Path:
-    """The model's own file, or its module converted to `target`. Raises Unavailable without the converter."""
+    """The model's own file, or its module or .onnx converted to `target`. Raises Unavailable without the converter."""
     if getattr(model, "path", None) is not None:
-        return checked(Path(model.path))
+        path = Path(model.path)
+        return litert_onnx.convert(path, target) if path.suffix == ".onnx" else checked(path)
     if reason := missing_packages(CONVERTER):
         raise Unavailable(reason)
     import litert_torch
@@ -115,7 +118,7 @@ def _quantize(source: Path, model: Any, scheme: Scheme, target: Path) -> None:
         quantizer.load_quantization_recipe(recipe.dynamic_wi8_afp32())
     else:
         quantizer.load_quantization_recipe(recipe.weight_only_wi8_afp32())
-    quantizer.quantize(calibration, enable_progress_report=False).export_model(str(target), overwrite=True)
+    quantizer.quantize(calibration).export_model(str(target), overwrite=True)
 
 
 def _ask_float16(quantizer: Any) -> None:
