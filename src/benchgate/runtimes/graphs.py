@@ -66,7 +66,7 @@ def parts(inputs: Any) -> list[Any]:
     return list(inputs) if isinstance(inputs, tuple | list) else [np.asarray(inputs)]
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error says in its first line, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
