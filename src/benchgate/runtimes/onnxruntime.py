@@ -3,6 +3,7 @@
 int8-dynamic quantizes weights per tensor and activations on the fly (ConvInteger, MatMulInteger); int8-static writes
 quantize/dequantize pairs calibrated on the model's own calibration inputs. float16 keeps float32 inputs and outputs.
 On CPUs float16 computes little or nothing in float16: `kernel` tells which operators really run in which type.
+Causal language models are another graph and session: `onnx_lm`, `onnx_lm_session`.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ import contextlib
 import inspect
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from benchgate.core import DataError, Model, Scheme, Unavailable, runtimes, tasks
+from benchgate.artifacts import artifact
+from benchgate.core import DataError, Model, Runtime, Scheme, Unavailable, runtimes, schemes, tasks
 from benchgate.packages import missing_packages
-from benchgate.runtimes.graphs import Accepts, first_line, parts, quiet
+from benchgate.runtimes import onnx_lm
+from benchgate.runtimes.graphs import Accepts, parts, quiet
+from benchgate.runtimes.onnx_lm_session import OnnxLMSession
+from benchgate.runtimes.onnx_session import FILE, OnnxSession
 
-FILE = "model.onnx"
 BUILD_NEEDS = {"onnx": "onnx", "onnxscript": "onnx", "torch": "onnx"}
 OPSET = 18
 ACCEPTS = Accepts("build", "torch modules", (".onnx",), ("float", "int8-dynamic", "int8-static"))
@@ -32,8 +34,6 @@ LEVELS = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
-# Operators whose output type is not that of an input.
-OUTPUT_TYPES = {"ConvInteger": "int32", "MatMulInteger": "int32", "DynamicQuantizeLinear": "uint8", "Less": "bool"}
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -45,10 +45,11 @@ class OnnxRuntime:
     optimization: Literal["disabled", "basic", "extended", "all"] = "all"
     format: str = "onnx"
     needs: Mapping[str, str] = field(default_factory=lambda: {"onnxruntime": "onnx"})
-    build_needs: Mapping[str, str] = field(default_factory=lambda: BUILD_NEEDS)
+    build_needs: Mapping[str, str] = field(default_factory=lambda: {**BUILD_NEEDS, **onnx_lm.NEEDS})
 
     def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        return ACCEPTS.refuses(self.name, model, scheme)
+        accepts = onnx_lm.ACCEPTS if model.task in onnx_lm.ACCEPTS.tasks else ACCEPTS
+        return accepts.refuses(self.name, model, scheme)
 
     def missing(self, device: str) -> str | None:
         if device not in PROVIDERS:
@@ -60,6 +61,12 @@ class OnnxRuntime:
         return None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
+        if model.task in onnx_lm.ACCEPTS.tasks:
+            onnx_lm.build(model, scheme, out, lambda: artifact(model, schemes["fp32"], cast(Runtime, self)))
+        else:
+            self._build_graph(model, scheme, out)
+
+    def _build_graph(self, model: Model, scheme: Scheme, out: Path) -> None:
         target = out / FILE
         with tempfile.TemporaryDirectory() as folder:
             source = _float32_file(model, Path(folder) / FILE)
@@ -71,8 +78,11 @@ class OnnxRuntime:
             with _readable(source):
                 _compress(source, model, scheme, target)
 
-    def load(self, path: Path, model: Model, device: str, threads: int) -> OnnxSession:
-        return OnnxSession(path / FILE, LEVELS[self.optimization], PROVIDERS[device], threads)
+    def load(self, path: Path, model: Model, device: str, threads: int) -> OnnxSession | OnnxLMSession:
+        level, provider = LEVELS[self.optimization], PROVIDERS[device]
+        if model.task in onnx_lm.ACCEPTS.tasks:
+            return OnnxLMSession(path / FILE, level, provider, threads, device)
+        return OnnxSession(path / FILE, level, provider, threads)
 
 
 def _float32_file(model: Any, target: Path) -> Path:
@@ -167,137 +177,6 @@ class _Calibration:
 
     def __len__(self) -> int:
         raise TypeError("calibration inputs are read once, their number is not known")
-
-
-class OnnxSession:
-    """Called with an array (or a tuple of arrays); answers with a mapping from output name to array."""
-
-    def __init__(self, path: Path, level: str, provider: str, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-        self.path, self.options, self.provider, self.level = path, options, provider, level
-        self.session: Any = _open(path, options, provider)
-        self.inputs = [value.name for value in self.session.get_inputs()]
-        self.outputs = [value.name for value in self.session.get_outputs()]
-        self.shapes = [value.shape for value in self.session.get_inputs()]
-
-    def __call__(self, inputs: Any) -> dict[str, Any]:
-        feed = dict(zip(self.inputs, parts(inputs), strict=True))
-        return dict(zip(self.outputs, self._run(feed), strict=True))
-
-    def _run(self, feed: Mapping[str, Any]) -> list[Any]:
-        try:
-            found: list[Any] = self.session.run(self.outputs, feed)
-            return found
-        except _errors() as error:
-            expected = dict(zip(self.inputs, self.shapes, strict=True))
-            given = {name: list(value.shape) for name, value in feed.items()}
-            raise DataError(f"{self.path.name} takes {expected}, got {given}: {first_line(error)}") from error
-
-    @cached_property
-    def kernel(self) -> Mapping[str, Any]:
-        """Operators after optimisation, counted by name and output type, as ONNX Runtime itself writes them.
-
-        Read when asked for (the graph is optimised once more), so that loading stays what it is.
-        """
-        described = {"provider": self.provider, "optimization": self.level, "threads": self._threads}
-        if missing_packages({"onnx": "onnx"}):
-            return {**described, "operators": "unknown: onnx is not installed"}
-        return {**described, "operators": optimized_operators(self.path, self.options, self.provider)}
-
-    @cached_property
-    def weights_bytes(self) -> int | None:
-        """Bytes of the file's initializers, None where the onnx package is missing."""
-        if missing_packages({"onnx": "onnx"}):
-            return None
-        import onnx
-
-        return sum(len(onnx.numpy_helper.to_array(w).tobytes()) for w in onnx.load(self.path).graph.initializer)
-
-    @property
-    def _threads(self) -> int:
-        return int(self.options.intra_op_num_threads)
-
-    def close(self) -> None:
-        self.session = None
-
-
-def _open(path: Path, options: Any, provider: str) -> Any:
-    import onnxruntime
-
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[provider])
-    except _errors() as error:
-        raise DataError(
-            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: {first_line(error)}. "
-            "Export it with operators and an opset that this version knows"
-        ) from error
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    names = (
-        "Fail",
-        "InvalidArgument",
-        "InvalidGraph",
-        "InvalidProtobuf",
-        "NoSuchFile",
-        "NotImplemented",
-        "RuntimeException",
-    )
-    return tuple(getattr(state, name) for name in names)
-
-
-def optimized_operators(path: Path, options: Any, provider: str) -> dict[str, int]:
-    """`{"QLinearConv uint8": 13, "Cast float16": 4}`: counts of the operators that ONNX Runtime executes."""
-    import onnx
-    import onnxruntime
-
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / FILE
-        again = onnxruntime.SessionOptions()
-        again.graph_optimization_level = options.graph_optimization_level
-        again.log_severity_level = 4
-        again.optimized_model_filepath = str(written)
-        onnxruntime.InferenceSession(str(path), again, providers=[provider])
-        graph = onnx.load(written).graph
-    types = _types(graph)
-    return dict(Counter(f"{node.op_type} {types.get(node.output[0], '?')}" for node in graph.node).most_common())
-
-
-def _types(graph: Any) -> dict[str, str]:
-    """Element type of every value. The optimiser's own operators have none: they take that of their inputs."""
-    import onnx
-
-    known = {v.name: _name(v.type.tensor_type.elem_type) for v in [*graph.value_info, *graph.output, *graph.input]}
-    known |= {weight.name: _name(weight.data_type) for weight in graph.initializer}
-    for node in graph.node:
-        for output in node.output:
-            known.setdefault(output, _output_type(node, known, onnx.helper.get_node_attr_value))
-    return known
-
-
-def _output_type(node: Any, known: Mapping[str, str], attribute: Callable[[Any, str], Any]) -> str:
-    if node.op_type in OUTPUT_TYPES:
-        return OUTPUT_TYPES[node.op_type]
-    if node.op_type == "Cast":
-        return _name(attribute(node, "to"))
-    # DequantizeLinear gives its scale's type, QuantizeLinear its zero point's, any other its first input's.
-    position = {"DequantizeLinear": 1, "QuantizeLinear": 2, "Where": 1}.get(node.op_type, 0)
-    return known.get(node.input[position], "?") if position < len(node.input) else "?"
-
-
-def _name(kind: int) -> str:
-    import onnx
-
-    name = onnx.TensorProto.DataType.Name(kind).lower()
-    return "float32" if name == "float" else name
 
 
 runtimes.add(OnnxRuntime)
