@@ -20,6 +20,7 @@ CEILINGS = {
     "gptq-8": 1.03,
     "gptq-4": 2.5,
 }
+ONNX = ["int8-dynamic", "int4-weight-only"]
 GGUF = ["gguf-f16", "gguf-q8_0", "gguf-q4_k_m", "gguf-q2_k"]
 GPTQ = ["gptq-8", "gptq-4", "gptq-3", "gptq-2"]
 
@@ -27,12 +28,22 @@ GPTQ = ["gptq-8", "gptq-4", "gptq-3", "gptq-2"]
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
 @pytest.mark.cells(model=MODEL, scheme=GGUF, runtime="ggml")
 @pytest.mark.cells(model=MODEL, scheme=GPTQ, runtime="gptq")
+@pytest.mark.cells(model=MODEL, scheme=ONNX, runtime="onnxruntime")
 def test_language_model(cell, passages):
     """Prefill speed, size, peak memory and last-word accuracy; a scheme may lose only so much of the latter."""
     result = cell.measure(data=passages)
     ceiling = CEILINGS.get(cell.cell.scheme)
     if ceiling is not None:
         assert result["perplexity"] <= ceiling * cell.reference("fp32", runtime="torch", data=passages)["perplexity"]
+
+
+@pytest.mark.cells(model=MODEL, scheme="fp32", runtime="onnxruntime")
+def test_same_weights(cell, passages):
+    """fp32 on another runtime is the same arithmetic in another order: the same accuracy."""
+    result = cell.measure(data=passages)
+    reference = cell.reference("fp32", runtime="torch", data=passages)
+    assert result["perplexity"] == pytest.approx(reference["perplexity"], rel=0.005)
+    assert result["top1"] == pytest.approx(reference["top1"], abs=0.005)
 
 
 @pytest.mark.cells(model=MODEL, scheme=["fp32", "bf16"], runtime=TORCH)
@@ -50,6 +61,7 @@ def test_compiled_prefill(cell):
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
 @pytest.mark.cells(model=MODEL, scheme=GGUF, runtime="ggml")
 @pytest.mark.cells(model=MODEL, scheme=GPTQ, runtime="gptq")
+@pytest.mark.cells(model=MODEL, scheme=["fp32", *ONNX], runtime="onnxruntime")
 def test_decode(cell):
     cell.measure("decode", meters=())
 

@@ -15,10 +15,11 @@ import numpy as np
 from benchgate.core import DataError
 from benchgate.runtimes.graphs import first_line
 from benchgate.runtimes.onnx_lm import CONTEXT_LIMIT, cache_names
-from benchgate.runtimes.onnx_session import OnnxGraph, errors
+from benchgate.runtimes.onnx_session import OnnxGraph
 
 # Axis of the positions in a cache tensor [batch, heads, positions, head size].
 POSITIONS = 2
+NO_MEMORY = "failed to allocate memory"
 
 
 class OnnxLMSession(OnnxGraph):
@@ -89,6 +90,7 @@ class OnnxLMSession(OnnxGraph):
 
     def _run(self, tokens: np.ndarray, keep: Sequence[int], past: list[Any], keep_cache: bool) -> np.ndarray:
         """Logits [batch, len(keep), vocabulary]; with `keep_cache` the cache is what it is afterwards."""
+        self._check(tokens)
         binding = self.session.io_binding()
         binding.bind_cpu_input("input_ids", np.ascontiguousarray(tokens))
         binding.bind_cpu_input("keep", np.asarray(keep, dtype=np.int64))
@@ -99,8 +101,10 @@ class OnnxLMSession(OnnxGraph):
             binding.bind_output(name, self._device)
         try:
             self.session.run_with_iobinding(binding)
-        except errors() as error:
-            raise DataError(
+        except RuntimeError as error:
+            # With a binding its Python layer raises this for everything, too little memory included.
+            kind = MemoryError if NO_MEMORY in str(error).lower() else DataError
+            raise kind(
                 f"{self.path.name}: ONNX Runtime failed on {tokens.shape[0]} x {tokens.shape[1]} tokens: "
                 f"{first_line(error)}"
             ) from error
@@ -109,6 +113,16 @@ class OnnxLMSession(OnnxGraph):
             self._cache = present
         found: np.ndarray = logits.numpy()
         return found
+
+    def _check(self, tokens: np.ndarray) -> None:
+        if not tokens.size:
+            raise DataError("no tokens; at least one is needed")
+        # A negative id would be taken from the end of the embedding.
+        if tokens.min() < 0 or tokens.max() >= self.vocabulary:
+            raise DataError(
+                f"token ids must be 0 to {self.vocabulary - 1}; got {tokens.min()} to {tokens.max()}: is the tokenizer "
+                "this model's own?"
+            )
 
     def _empty(self, batch: int) -> list[Any]:
         """The cache before the first token."""
