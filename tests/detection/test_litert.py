@@ -135,6 +135,18 @@ def test_what_is_no_tflite_file_is_not_built(tmp_path):
         LiteRT().build(file_model(tmp_path / "mine.tflite"), scheme("fp32"), tmp_path / "out")
 
 
+def test_what_the_quantizer_cannot_do_is_said(built, tmp_path, monkeypatch):
+    quantizer = pytest.importorskip("ai_edge_quantizer").Quantizer
+
+    def fail(self, *arguments, **options):
+        raise ValueError("Ranks of scales (5) and zps (5) must be the same as the tensor rank (1).\nMore.")
+
+    monkeypatch.setattr(quantizer, "quantize", fail)
+    (tmp_path / "mine.tflite").write_bytes((built("fp32")[0] / FILE).read_bytes())
+    with pytest.raises(DataError, match=r"file: ai-edge-quantizer cannot write it in int8-dynamic: Ranks .* \(1\)\.$"):
+        LiteRT().build(file_model(tmp_path / "mine.tflite"), scheme("int8-dynamic"), tmp_path)
+
+
 def op(name, inputs, outputs, kind=np.float32):
     return {
         "op_name": name,

@@ -20,7 +20,7 @@ import numpy as np
 from benchgate.core import DataError, Model, Scheme, Unavailable, runtimes, tasks
 from benchgate.packages import missing_packages
 from benchgate.runtimes import litert_onnx
-from benchgate.runtimes.graphs import Accepts, parts, quiet
+from benchgate.runtimes.graphs import Accepts, first_line, parts, quiet
 from benchgate.runtimes.litert_session import LiteRTSession, checked, laid_out
 
 FILE = "model.tflite"
@@ -58,7 +58,12 @@ class LiteRT:
             if plain:
                 shutil.copyfile(source, target)
             else:
-                _quantize(source, model, scheme, target)
+                try:
+                    _quantize(source, model, scheme, target)
+                except (RuntimeError, ValueError) as error:
+                    raise DataError(
+                        f"{model.name}: ai-edge-quantizer cannot write it in {scheme.name}: {first_line(error)}"
+                    ) from error
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> LiteRTSession:
         return LiteRTSession(path / FILE, self.xnnpack, threads)
