@@ -127,6 +127,8 @@ def test_what_it_says_of_itself(load):
     # Seven linear layers a block, and the head.
     assert plain.kernel["operators"]["MatMul float32"] >= 15
     assert quantized.kernel["operators"]["MatMulNBits float32"] == 14
+    assert plain.kernel["dequantises_per_call"] is False
+    assert "prefill" in quantized.kernel["dequantises_per_call"]
 
 
 def test_int8_multiplies_in_int8(load):

@@ -19,6 +19,9 @@ from benchgate.runtimes.onnx_session import OnnxGraph
 
 # Axis of the positions in a cache tensor [batch, heads, positions, head size].
 POSITIONS = 2
+PACKED = "MatMulNBits"
+# MLAS, ONNX Runtime's CPU library, multiplies one row by packed weights, more than one by weights it unpacks by tiles.
+DEQUANTISES = "with more than one row: prefill, batches"
 NO_MEMORY = "failed to allocate memory"
 
 
@@ -45,7 +48,15 @@ class OnnxLMSession(OnnxGraph):
 
     @cached_property
     def kernel(self) -> Mapping[str, Any]:
-        return {**super().kernel, "cache": "float32", "dequantises_per_call": False}
+        described = super().kernel
+        operators = described["operators"]
+        # Text where they could not be read.
+        packed = DEQUANTISES if any(name.startswith(PACKED) for name in operators) else False
+        return {
+            **described,
+            "cache": "float32",
+            "dequantises_per_call": operators if isinstance(operators, str) else packed,
+        }
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """[batch, length] token ids to the float32 logits after the last, [batch, vocabulary]."""
