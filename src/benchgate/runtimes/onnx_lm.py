@@ -9,6 +9,7 @@ padded on the right, where causal attention does not look.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,30 @@ ACCEPTS = Accepts(
 OPSET = 18
 # What the session cannot read off the graph's shapes.
 CONTEXT_LIMIT = "benchgate.context_limit"
-# The largest cache layer of transformers that only grows: others forget, which past and present as they are cannot say.
+# How the quantized layers are multiplied, and when their weights become floats again.
+MATMUL, DEQUANTISES = "benchgate.matmul_nbits", "benchgate.dequantises_per_call"
+# The cache layer of transformers that only grows; others forget, which inputs and outputs like these cannot say.
 GROWING_LAYER = "DynamicLayer"
+
+
+@dataclass(frozen=True)
+class Blockwise:
+    """One use of the operator MatMulNBits. `accuracy_level` 4 lets it compute in int8, each block of activations with
+    a scale of its own; 0 is float32. `dequantises`: when weights become floats again, empty for never."""
+
+    bits: int
+    accuracy_level: int
+    dequantises: str
+
+
+# MLAS, ONNX Runtime's CPU library, multiplies one row of floats by packed weights as they are; for more rows it unpacks
+# the weights tile by tile in each call. Integer activations are multiplied by packed weights whatever their number.
+# Not MatMulInteger, the other int8: one scale for all activations at once costs SmolLM2-135M most of its accuracy.
+BLOCKWISE = {
+    "int4-weight-only": Blockwise(4, 0, "with more than one row: prefill, batches"),
+    "int8-dynamic": Blockwise(8, 4, ""),
+}
+DYNAMIC_BLOCK = 32
 
 
 def build(model: Any, scheme: Scheme, out: Path, full: Callable[[], Path]) -> None:
@@ -39,12 +62,10 @@ def build(model: Any, scheme: Scheme, out: Path, full: Callable[[], Path]) -> No
         with quiet():
             _export(model, out / FILE)
         return
+    kind = BLOCKWISE[scheme.method]
     source = full() / FILE
     with quiet():
-        if scheme.method == "int8-dynamic":
-            _to_int8(source, out / FILE)
-        else:
-            _to_int4(source, out / FILE, scheme.options["group_size"])
+        _quantize(source, out / FILE, kind, scheme.options.get("group_size", DYNAMIC_BLOCK))
 
 
 def cache_names(kind: str, layers: int) -> list[str]:
@@ -113,29 +134,23 @@ def _with_cache(module: Any) -> Any:
     return WithCache()
 
 
-def _to_int8(source: Path, target: Path) -> None:
-    """Weights int8 per channel; activations uint8 per tensor, on the fly (MatMulInteger)."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(
-        source,
-        target,
-        op_types_to_quantize=["MatMul"],
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        use_external_data_format=True,
-    )
-
-
-def _to_int4(source: Path, target: Path, group_size: int) -> None:
-    """Weights in blocks of `group_size` along the input, a scale and a zero point each (MatMulNBits); round to nearest.
+def _quantize(source: Path, target: Path, kind: Blockwise, block: int) -> None:
+    """Linear weights in blocks of `block` along the input, a scale and a zero point each, rounded to nearest.
 
     A head that shares its weight with the embedding stays as it is, as on torch: it would be a second copy of it.
     """
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     quantizer = MatMulNBitsQuantizer(
-        str(source), bits=4, block_size=group_size, is_symmetric=False, op_types_to_quantize=("MatMul",)
+        str(source),
+        bits=kind.bits,
+        block_size=block,
+        is_symmetric=False,
+        accuracy_level=kind.accuracy_level,
+        op_types_to_quantize=("MatMul",),
     )
     quantizer.process()
+    about = f"{kind.bits} bits in blocks of {block}, accuracy_level {kind.accuracy_level}"
+    for key, value in {MATMUL: about, DEQUANTISES: kind.dequantises}.items():
+        quantizer.model.model.metadata_props.add(key=key, value=value)
     quantizer.model.save_model_to_file(str(target), use_external_data_format=True)

@@ -14,14 +14,11 @@ import numpy as np
 
 from benchgate.core import DataError
 from benchgate.runtimes.graphs import first_line
-from benchgate.runtimes.onnx_lm import CONTEXT_LIMIT, cache_names
+from benchgate.runtimes.onnx_lm import CONTEXT_LIMIT, DEQUANTISES, MATMUL, cache_names
 from benchgate.runtimes.onnx_session import OnnxGraph
 
 # Axis of the positions in a cache tensor [batch, heads, positions, head size].
 POSITIONS = 2
-PACKED = "MatMulNBits"
-# MLAS, ONNX Runtime's CPU library, multiplies one row by packed weights, more than one by weights it unpacks by tiles.
-DEQUANTISES = "with more than one row: prefill, batches"
 NO_MEMORY = "failed to allocate memory"
 
 
@@ -48,14 +45,11 @@ class OnnxLMSession(OnnxGraph):
 
     @cached_property
     def kernel(self) -> Mapping[str, Any]:
-        described = super().kernel
-        operators = described["operators"]
-        # Text where they could not be read.
-        packed = DEQUANTISES if any(name.startswith(PACKED) for name in operators) else False
         return {
-            **described,
+            **super().kernel,
+            "linear": self._metadata.get(MATMUL, "float32"),
             "cache": "float32",
-            "dequantises_per_call": operators if isinstance(operators, str) else packed,
+            "dequantises_per_call": self._metadata.get(DEQUANTISES) or False,
         }
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
