@@ -26,14 +26,14 @@ def holds_floor(cell, detection_session):
 
 
 @pytest.mark.cells(model=MODEL, scheme="fp32", runtime="torch")
-@pytest.mark.cells(model=MODEL, scheme=QUANTIZED, runtime=["onnxruntime", "litert"])
+@pytest.mark.cells(model=MODEL, scheme=QUANTIZED, runtime=["onnxruntime", "litert", "litert-keras"])
 def test_detection(cell, detection_session):
     """Accuracy, inference time, size and peak memory; a scheme may lose only so much accuracy."""
     cell.measure(data=detection_session.of(cell))
     holds_floor(cell, detection_session)
 
 
-@pytest.mark.cells(model=MODEL, scheme=["fp16", "int8-dynamic", "int8-static"], runtime="litert")
+@pytest.mark.cells(model=MODEL, scheme=["fp16", "int8-dynamic", "int8-static"], runtime=["litert", "litert-keras"])
 def test_size(cell):
     """float16 is half, int8 a quarter of the fp32 file, scales and structure included."""
     size = cell.measure("inference", meters=("size",))["size_bytes"]
@@ -42,7 +42,7 @@ def test_size(cell):
 
 
 @pytest.mark.cells(model=MODEL, scheme="fp32", runtime=["torch", "onnxruntime"])
-@pytest.mark.cells(model=MODEL, scheme=["fp32", "int8-static"], runtime="litert")
+@pytest.mark.cells(model=MODEL, scheme=["fp32", "int8-static"], runtime=["litert", "litert-keras"])
 def test_stages(cell):
     """Preprocessing, inference and postprocessing of one photograph, apart."""
     cell.measure("end_to_end", meters=("latency",))

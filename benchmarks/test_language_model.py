@@ -23,6 +23,7 @@ CEILINGS = {
     "gptq-8": 1.03,
     "gptq-4": 2.5,
 }
+ONNX = ["int8-dynamic", "int4-weight-only"]
 GGUF = ["gguf-f16", "gguf-q8_0", "gguf-q4_k_m", "gguf-q2_k"]
 GPTQ = ["gptq-8", "gptq-4", "gptq-3", "gptq-2"]
 
@@ -37,6 +38,7 @@ FIDELITY_PASSAGES = 15
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
 @pytest.mark.cells(model=MODEL, scheme=GGUF, runtime="ggml")
 @pytest.mark.cells(model=MODEL, scheme=GPTQ, runtime="gptq")
+@pytest.mark.cells(model=MODEL, scheme=ONNX, runtime="onnxruntime")
 def test_language_model(cell, passages):
     """Prefill speed, size, peak memory, last-word accuracy and fidelity; a scheme may lose only so much of these."""
     result = cell.measure(data=passages)
@@ -50,6 +52,15 @@ def test_language_model(cell, passages):
     ceiling = CEILINGS.get(cell.cell.scheme)
     if ceiling is not None:
         assert result["perplexity"] <= ceiling * reference["perplexity"]
+
+
+@pytest.mark.cells(model=MODEL, scheme="fp32", runtime="onnxruntime")
+def test_same_weights(cell, passages):
+    """fp32 on another runtime is the same arithmetic in another order: the same accuracy."""
+    result = cell.measure(data=passages)
+    reference = cell.reference("fp32", runtime="torch", data=passages)
+    assert result["perplexity"] == pytest.approx(reference["perplexity"], rel=0.005)
+    assert result["top1"] == pytest.approx(reference["top1"], abs=0.005)
 
 
 @pytest.mark.cells(model=MODEL, scheme=["fp32", "bf16"], runtime=TORCH)
@@ -67,6 +78,7 @@ def test_compiled_prefill(cell):
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
 @pytest.mark.cells(model=MODEL, scheme=GGUF, runtime="ggml")
 @pytest.mark.cells(model=MODEL, scheme=GPTQ, runtime="gptq")
+@pytest.mark.cells(model=MODEL, scheme=["fp32", *ONNX], runtime="onnxruntime")
 def test_decode(cell):
     cell.measure("decode", meters=())
 

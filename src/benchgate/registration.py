@@ -24,6 +24,7 @@ BUILTIN = (
     "benchgate.runtimes.torchscript",
     "benchgate.runtimes.onnxruntime",
     "benchgate.runtimes.litert",
+    "benchgate.runtimes.litert_keras",
     "benchgate.runtimes.ggml",
     "benchgate.runtimes.ctranslate2",
     "benchgate.runtimes.gptq",

@@ -85,3 +85,18 @@ def difference(outputs: dict[str, Any], truth: list[np.ndarray[Any, Any]]) -> fl
     """Largest difference as a share of the largest true value, outputs paired by shape."""
     by_shape = {value.shape: value for value in outputs.values()}
     return max(float(np.abs(by_shape[t.shape] - t).max() / np.abs(t).max()) for t in truth)
+
+
+def write_graph(path: Path, operator: str, batch: int | str = 1) -> None:
+    """An .onnx file with one operator on images; any but Relu is one that only some vendor knows."""
+    from onnx import TensorProto, checker, helper, save
+
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, *SIZE])
+    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, [batch, 3, *SIZE])
+    domain = "" if operator == "Relu" else "some.vendor"
+    node = helper.make_node(operator, ["image"], ["result"], domain=domain)
+    graph = helper.make_graph([node], "g", [image], [result])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("some.vendor", 1)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    checker.check_model(made)
+    save(made, path)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchgate.core import DataError
-from fixtures.darknet import head_of, load_darknet, read_cfg
+from fixtures.darknet import head_of, read_cfg
+from fixtures.darknet_torch import load_darknet
 
 pytestmark = pytest.mark.backend("torch")
 

@@ -11,6 +11,7 @@ import pytest
 
 from benchgate.core import Scheme, schemes
 from benchgate.runtimes.litert import LiteRT
+from benchgate.runtimes.litert_keras import LiteRTKeras
 from benchgate.runtimes.onnxruntime import OnnxRuntime
 from benchgate.tasks.detection import assess, floor, load_coco
 from fixtures import detection as models
@@ -60,11 +61,17 @@ def run(runtime, model, scheme, folder):
 FP32 = Scheme("fp32", 32, "float", {"dtype": "float32"})
 
 
-@pytest.mark.backend("onnxruntime")
-def test_fastestdet(coco, tmp_path):
-    pytest.importorskip("onnxruntime")
+@pytest.mark.parametrize(
+    ("runtime", "package"),
+    [
+        pytest.param(OnnxRuntime(), "onnxruntime", marks=pytest.mark.backend("onnxruntime")),
+        pytest.param(LiteRT(), "onnx2tf", marks=pytest.mark.backend("litert")),
+    ],
+)
+def test_fastestdet(coco, tmp_path, runtime, package):
+    pytest.importorskip(package)
     model = models.fastestdet(models.FASTESTDET)
-    stats = assess(run(OnnxRuntime(), model, FP32, tmp_path), model, coco).evaluation.stats
+    stats = assess(run(runtime, model, FP32, tmp_path), model, coco).evaluation.stats
     assert stats["ap50"] == pytest.approx(0.288, abs=0.005)
     assert stats["ap"] == pytest.approx(0.147, abs=0.005)
 
@@ -102,6 +109,14 @@ def test_litert_agrees_with_torch(coco, yolo, torch_evaluation, tmp_path):
     for name in ("ai_edge_litert", "litert_torch"):
         pytest.importorskip(name)
     found = assess(run(LiteRT(), yolo, FP32, tmp_path), yolo, coco).evaluation
+    assert found.stats["ap"] == pytest.approx(torch_evaluation.stats["ap"], abs=0.003)
+
+
+@pytest.mark.backend("litert-keras")
+def test_litert_from_keras_agrees_with_torch(coco, yolo, torch_evaluation, tmp_path):
+    for name in ("ai_edge_litert", "tensorflow", "keras"):
+        pytest.importorskip(name)
+    found = assess(run(LiteRTKeras(), yolo, FP32, tmp_path), yolo, coco).evaluation
     assert found.stats["ap"] == pytest.approx(torch_evaluation.stats["ap"], abs=0.003)
 
 

@@ -5,7 +5,8 @@ import pytest
 from runtime_helpers import CLOSE, difference, expected, file_model, model, scheme
 
 from benchgate.core import DataError, tasks
-from benchgate.runtimes.litert import FILE, LiteRT, operators
+from benchgate.runtimes.litert import FILE, LiteRT
+from benchgate.runtimes.litert_session import operators
 
 pytestmark = pytest.mark.backend("litert")
 SCHEMES = ["fp32", "fp16", "int8-dynamic", "int8-weight-only", "int8-static"]
@@ -134,18 +135,16 @@ def test_what_is_no_tflite_file_is_not_built(tmp_path):
         LiteRT().build(file_model(tmp_path / "mine.tflite"), scheme("fp32"), tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("name", "refused"),
-    [(name, False) for name in SCHEMES] + [("bf16", True), ("int4-weight-only", True)],
-)
-def test_refusals(tmp_path, name, refused):
-    assert bool(LiteRT().refuses(model(tmp_path), scheme(name))) is refused
+def test_what_the_quantizer_cannot_do_is_said(built, tmp_path, monkeypatch):
+    quantizer = pytest.importorskip("ai_edge_quantizer").Quantizer
 
+    def fail(self, *arguments, **options):
+        raise ValueError("Ranks of scales (5) and zps (5) must be the same as the tensor rank (1).\nMore.")
 
-def test_refuses_another_format_and_device(tmp_path):
-    (tmp_path / "mine.onnx").write_bytes(b"")
-    assert "mine.onnx" in LiteRT().refuses(file_model(tmp_path / "mine.onnx"), scheme("fp32"))
-    assert "not cuda" in LiteRT().missing("cuda")
+    monkeypatch.setattr(quantizer, "quantize", fail)
+    (tmp_path / "mine.tflite").write_bytes((built("fp32")[0] / FILE).read_bytes())
+    with pytest.raises(DataError, match=r"file: ai-edge-quantizer cannot write it in int8-dynamic: Ranks .* \(1\)\.$"):
+        LiteRT().build(file_model(tmp_path / "mine.tflite"), scheme("int8-dynamic"), tmp_path)
 
 
 def op(name, inputs, outputs, kind=np.float32):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from detection_helpers import write_coco
-from runtime_helpers import CLOSE, difference, expected, file_model, model, scheme
+from runtime_helpers import CLOSE, difference, expected, file_model, model, scheme, write_graph
 
 from benchgate.core import DataError, tasks
 from benchgate.runtimes.onnxruntime import FILE, OnnxRuntime
@@ -112,21 +112,6 @@ def test_a_file_can_be_quantized(built, tmp_path):
     assert difference(session(inputs), expected(inputs)) < CLOSE["int8-static"]
 
 
-def write_graph(path, operator, batch=1):
-    from onnx import TensorProto, checker, helper, save
-
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, 64, 64])
-    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, [batch, 3, 64, 64])
-    domain = "" if operator == "Relu" else "some.vendor"
-    graph = helper.make_graph(
-        [helper.make_node(operator, ["image"], ["result"], domain=domain)], "g", [image], [result]
-    )
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("some.vendor", 1)]
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    checker.check_model(made)
-    save(made, path)
-
-
 def test_unsupported_operator(tmp_path):
     write_graph(tmp_path / FILE, "FancyNMS")
     with pytest.raises(DataError, match=r"ONNX Runtime .* cannot load it: .*FancyNMS"):
@@ -152,19 +137,6 @@ def test_batch_that_a_file_does_not_take(tmp_path):
     session = OnnxRuntime().load(tmp_path, file_model(tmp_path / FILE), "cpu", 1)
     with pytest.raises(DataError, match=r"takes \{'image': \[1, 3, 64, 64\]\}, got \{'image': \[2, 3, 64, 64\]\}"):
         session(np.zeros((2, 3, 64, 64), dtype=np.float32))
-
-
-@pytest.mark.parametrize(
-    ("name", "refused"),
-    [(name, False) for name in SCHEMES] + [("bf16", True), ("int4-weight-only", True)],
-)
-def test_refusals(tmp_path, name, refused):
-    assert bool(OnnxRuntime().refuses(model(tmp_path), scheme(name))) is refused
-
-
-def test_refuses_another_format(tmp_path):
-    (tmp_path / "mine.tflite").write_bytes(b"")
-    assert "mine.tflite" in OnnxRuntime().refuses(file_model(tmp_path / "mine.tflite"), scheme("fp32"))
 
 
 def test_missing_device():

@@ -16,12 +16,13 @@ import numpy as np
 
 from benchgate.core import Scheme, Unavailable
 from benchgate.packages import missing_packages
+from benchgate.runtimes.graphs import Accepts
 from benchgate.runtimes.text2text import SteppedSession
 from benchgate.runtimes.traced import Example, example, moving
 
 BEGIN, STEP = "begin.onnx", "step.onnx"
 OPSET = 17
-SCHEMES = ("fp32", "int8-dynamic")
+ACCEPTS = Accepts("build", "sequence-to-sequence modules", (), ("float", "int8-dynamic"), ("float32",), ("text2text",))
 BUILD_NEEDS = {"onnx": "onnx", "torch": "onnx"}
 
 

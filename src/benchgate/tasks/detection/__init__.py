@@ -5,7 +5,15 @@ from benchgate.tasks.detection.boxes import CellHead, QueryHead, YoloHead
 from benchgate.tasks.detection.data import DetectionData, Photo, load_coco, photographs
 from benchgate.tasks.detection.detecting import detect
 from benchgate.tasks.detection.floors import floor
-from benchgate.tasks.detection.model import COCO_80, COCO_91, Detector, DetectorData, DetectorFile, Preparation
+from benchgate.tasks.detection.model import (
+    COCO_80,
+    COCO_91,
+    Detector,
+    DetectorData,
+    DetectorFile,
+    KerasDetector,
+    Preparation,
+)
 from benchgate.tasks.detection.task import Detection, agreement_data, assess
 
 __all__ = [
@@ -17,6 +25,7 @@ __all__ = [
     "Detector",
     "DetectorData",
     "DetectorFile",
+    "KerasDetector",
     "Photo",
     "Preparation",
     "QueryHead",

@@ -90,6 +90,20 @@ class Detector(DetectorData):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KerasDetector(DetectorData):
+    """A detector that `keras_factory` builds as a Keras model: input [1, height, width, 3], output raw tensors.
+
+    A detector that torch builds too derives from both, `class Both(Detector, KerasDetector)`: one name, two routes.
+    """
+
+    keras_factory: Callable[[], Any]
+
+    def build_keras(self) -> Any:
+        """The `keras.Model`. Called by the runtime litert-keras."""
+        return self.keras_factory()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorFile(DetectorData):
     """A detector that already is a file, .onnx or .tflite; it has no `build`, so runtimes use the file as it is."""
 
