@@ -9,6 +9,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +159,39 @@ def test_an_interrupted_quantization_leaves_nothing(benchgate_cache, monkeypatch
     monkeypatch.setattr(importlib.import_module(LIBRARIES[installed()][1]), "shrink", interrupted)
     with pytest.raises(KeyboardInterrupt):
         artifact(TinyLlama(), schemes["gptq-4"], runtimes["gptq"])
+    assert [p for p in (benchgate_cache / "artifacts").iterdir() if p.suffix != ".lock"] == []
+
+
+INTERRUPTED = """
+import contextlib, importlib, sys
+from benchgate.artifacts import artifact
+from benchgate.core import runtimes, schemes
+from benchgate.runtimes.gptq import LIBRARIES, installed
+from tests.ggml.tiny_llama import TinyLlama
+
+@contextlib.contextmanager
+def progress(title, total):
+    yield lambda n: print("a layer", file=sys.stderr, flush=True)
+
+importlib.import_module(LIBRARIES[installed()][1]).progress = progress
+artifact(TinyLlama(num_hidden_layers=40), schemes["gptq-4"], runtimes["gptq"])
+"""
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing(benchgate_cache):
+    """A process of its own, with the libraries' threads at work when the signal comes."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stderr=subprocess.PIPE, text=True, env=environment)
+    said = ""
+    for line in process.stderr:
+        said += line
+        if "a layer" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    said += process.communicate(timeout=120)[1]
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in said
     assert [p for p in (benchgate_cache / "artifacts").iterdir() if p.suffix != ".lock"] == []
 
 
