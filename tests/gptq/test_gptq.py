@@ -174,7 +174,7 @@ def progress(title, total):
     yield lambda n: print("a layer", file=sys.stderr, flush=True)
 
 importlib.import_module(LIBRARIES[installed()][1]).progress = progress
-artifact(TinyLlama(num_hidden_layers=40), schemes["gptq-4"], runtimes["gptq"])
+artifact(TinyLlama(num_hidden_layers=12), schemes["gptq-4"], runtimes["gptq"])
 """
 
 
@@ -183,15 +183,17 @@ def test_ctrl_c_in_the_middle_leaves_nothing(benchgate_cache):
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
     process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stderr=subprocess.PIPE, text=True, env=environment)
-    said = ""
-    for line in process.stderr:
-        said += line
-        if "a layer" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    said += process.communicate(timeout=120)[1]
-    assert process.returncode != 0
-    assert "KeyboardInterrupt" in said
+    said = []
+    with process:
+        for line in process.stderr:
+            said.append(line)
+            if "a layer" in line:
+                process.send_signal(signal.SIGINT)
+            if line.startswith("KeyboardInterrupt"):
+                break
+        # What is left to do for Python is to end the libraries' threads; nothing of ours.
+        process.kill()
+    assert said[-1].startswith("KeyboardInterrupt"), "".join(said)
     assert [p for p in (benchgate_cache / "artifacts").iterdir() if p.suffix != ".lock"] == []
 
 
