@@ -18,13 +18,16 @@ CEILINGS = {
     "int4-weight-only": 3.0,
     "gguf-f16": 1.01,
     "gguf-q8_0": 1.03,
+    "gguf-q6_k": 1.05,
     "gguf-q4_k_m": 1.25,
+    "gguf-q4_0": 4.0,
+    "gguf-q3_k_m": 4.0,
     "gguf-q2_k": 4.0,
     "gptq-8": 1.03,
     "gptq-4": 2.5,
 }
 ONNX = ["int8-dynamic", "int4-weight-only"]
-GGUF = ["gguf-f16", "gguf-q8_0", "gguf-q4_k_m", "gguf-q2_k"]
+GGUF = ["gguf-f16", "gguf-q8_0", "gguf-q6_k", "gguf-q4_k_m", "gguf-q4_0", "gguf-q3_k_m", "gguf-q2_k"]
 GPTQ = ["gptq-8", "gptq-4", "gptq-3", "gptq-2"]
 
 

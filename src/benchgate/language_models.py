@@ -42,9 +42,10 @@ class GGUFModel:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
             module = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)
-            # transformers refuses to save a model that it believes still to be GGUF-quantized
-            module.hf_quantizer = None
-            del module.config.quantization_config
+            if hasattr(module.config, "quantization_config"):
+                # transformers 5 refuses to save a model that it believes still to be GGUF-quantized
+                module.hf_quantizer = None
+                del module.config.quantization_config
             module.save_pretrained(out)
             tokenizer.save_pretrained(out)
 
@@ -127,11 +128,11 @@ def snapshot(source: str, revision: str) -> Path:
 
 def _module(folder: Path) -> Any:
     """The fp32 module. `use_safetensors`: a pickled checkpoint could run code."""
-    import torch
     from transformers import AutoModelForCausalLM
 
     with quiet():
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        # The argument for the type has another name in transformers 4.
+        return AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).float()
 
 
 def _structure(folder: Path) -> Any:

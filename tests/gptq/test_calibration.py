@@ -94,5 +94,7 @@ def test_bits_that_the_format_has_no_packing_for():
 
 def test_everything_that_decides_a_scheme_is_its_data():
     options = schemes["gptq-4"].options
-    assert set(options) == {"group_size", "desc_act", "sym", "backend", "calibration", "calibration_sha256"}
+    assert set(options) == {
+        "group_size", "desc_act", "sym", "damp_percent", "backend", "calibration", "calibration_sha256"
+    }  # fmt: skip
     assert options["calibration_sha256"] == calibration_sha256()

@@ -2,7 +2,8 @@
 
 The environment makes it slow, wrong, fat or dead: FAKE_SPIN (s a call), FAKE_ACCURACY, FAKE_BYTES, FAKE_VERSION, and
 FAKE_EVENT=`<cell>=<what>` with what of kill, interrupt,
-interrupt-late (within the timed rounds), unavailable, error, oom, timeout, nan-output, nan-score, size-gone.
+interrupt-late (within the timed rounds), unavailable, error, oom, oom-build (while it is compressed), timeout,
+nan-output, nan-score, size-gone.
 """
 
 import math
@@ -121,6 +122,8 @@ class FakeRuntime:
         return None
 
     def build(self, model, scheme, out):
+        if event(model.name, scheme.name) == "oom-build":
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
         (out / "scheme").write_text(scheme.name)
         (out / "weights").write_bytes(b"w" * setting("BYTES", 1000))
 

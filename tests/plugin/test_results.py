@@ -58,6 +58,7 @@ def test_speed(cell):
     [
         ("error", "failed", "the fake broke"),
         ("oom", "oom", "no more of it"),
+        ("oom-build", "oom", "can't allocate memory"),
         ("timeout", "timeout", "not done within 5 s"),
         ("nan-output", "failed", "the answer is NaN"),
         ("nan-score", "failed", "accuracy is nan"),

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from benchgate.core import DataError, Model, Scheme, Session, runtimes, schemes
+from benchgate.packages import missing_packages, versions
 from benchgate.runtimes.gptq_calibration import BUILTIN, calibration_sha256
 
 BITS = (2, 3, 4, 8)
+# What quantizes and runs, by import name: the extra that installs it and our module that drives it. The first that is
+# installed is used; they cannot share an environment.
+LIBRARIES = {
+    "gptqmodel": ("gptq", "benchgate.runtimes.gptq_model"),
+    "auto_gptq": ("autogptq", "benchgate.runtimes.gptq_auto"),
+}
 # Beside the model: how it was made, for whoever finds the folder, and which kernels it is to be loaded with.
 SCHEME_FILE = "scheme.json"
 
@@ -24,19 +32,28 @@ def gptq_scheme(
     *,
     desc_act: bool = False,
     sym: bool = True,
+    damp_percent: float = 0.05,
     calibration: str = BUILTIN,
     backend: str = "AUTO",
 ) -> Scheme:
     """A GPTQ scheme; everything that decides the result is its data.
 
-    `desc_act` orders columns by activation ("act-order"), `sym` leaves zero points out. `calibration` is "builtin" or
+    `desc_act` orders columns by activation ("act-order"), `sym` leaves zero points out, `damp_percent` is the share of
+    the mean of the Hessian's diagonal that is added to it. `calibration` is "builtin" or
     a JSONL file of `{"text": ...}`; its hash goes into the scheme. `backend` is a name of gptqmodel.BACKEND.
     Raises DataError for bits that GPTQ's file format has no packing for.
     """
     if bits not in BITS:
         raise DataError(f"scheme {name}: bits={bits}; GPTQ packs {', '.join(map(str, BITS))}")
-    options: dict[str, Any] = {"group_size": group_size, "desc_act": desc_act, "sym": sym, "backend": backend}
-    options |= {"calibration": calibration, "calibration_sha256": calibration_sha256(calibration)}
+    options = {
+        "group_size": group_size,
+        "desc_act": desc_act,
+        "sym": sym,
+        "damp_percent": damp_percent,
+        "backend": backend,
+        "calibration": calibration,
+        "calibration_sha256": calibration_sha256(calibration),
+    }
     return Scheme(name, bits, "gptq", options)
 
 
@@ -50,13 +67,23 @@ SCHEMES = (
 )
 
 
+def installed() -> str:
+    """Import name of the library that is used here: the first that is installed, GPTQModel where none is."""
+    return next((name for name in LIBRARIES if missing_packages({name: ""}) is None), "gptqmodel")
+
+
 @dataclass(frozen=True)
 class GPTQRuntime:
-    """Serves causal language models. The artifact is GPTQModel's own folder, which other tools read too."""
+    """Serves causal language models. The artifact is the library's own folder, which other tools read too."""
 
     name: str = "gptq"
     format: str = "gptq"
-    needs: Mapping[str, str] = field(default_factory=lambda: {"gptqmodel": "gptq", "torch": "gptq"})
+    library: str = field(default_factory=lambda: installed())
+
+    @property
+    def needs(self) -> Mapping[str, str]:
+        extra, _ = LIBRARIES[self.library]
+        return {self.library: extra, "torch": extra}
 
     def refuses(self, model: Model, scheme: Scheme) -> str | None:
         if model.task != "causal-lm":
@@ -67,32 +94,35 @@ class GPTQRuntime:
         return None if device == "cpu" else f"gptq is measured on the cpu only so far, not on {device}"
 
     def build(self, model: Any, scheme: Scheme, out: Path) -> None:
-        from benchgate.runtimes import gptq_model
         from benchgate.runtimes.gptq_calibration import calibration_blocks
+        from benchgate.runtimes.gptq_files import write_source
 
         options = scheme.options
         tokenizer = model.tokenizer()
         blocks = calibration_blocks(tokenizer, options["calibration"], options["calibration_sha256"])
         # Inside `out`, so that it goes with it when the build is interrupted.
         source = out / "source"
-        gptq_model.write_source(model.build(), tokenizer, source)
-        gptq_model.quantize(source, scheme, blocks, out, model.name)
-        gptq_model.remove(source)
+        write_source(model.build(), tokenizer, source)
+        self._driver().quantize(source, scheme, blocks, out, model.name)
+        shutil.rmtree(source)
         (out / SCHEME_FILE).write_text(json.dumps(scheme.as_dict(), indent=1), encoding="utf-8")
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         import torch
 
-        from benchgate.runtimes import gptq_model
         from benchgate.runtimes.gptq_session import GPTQSession
 
         torch.set_num_threads(threads)
         options = json.loads((path / SCHEME_FILE).read_text(encoding="utf-8"))["options"]
-        module = gptq_model.load(path, options["backend"])
-        kernel = {"tool": f"gptqmodel {importlib.metadata.version('gptqmodel')}", "threads": threads, **options}
-        layers = gptq_model.quantized_layers(module)
-        session = GPTQSession(module, layers, lambda: gptq_model.dequantised(path), kernel)
-        return cast(Session, session)
+        driver = self._driver()
+        module = driver.load(path, options["backend"])
+        (version,) = versions([self.library]).values()
+        kernel = {"tool": f"{self.library} {version}", "threads": threads, **options}
+        layers = driver.quantized_layers(module)
+        return cast(Session, GPTQSession(module, layers, lambda: driver.dequantised(path), kernel))
+
+    def _driver(self) -> Any:
+        return importlib.import_module(LIBRARIES[self.library][1])
 
 
 for _scheme in SCHEMES:

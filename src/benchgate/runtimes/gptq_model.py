@@ -6,13 +6,13 @@ import contextlib
 import io
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError, Scheme
+from benchgate.core import Scheme
 from benchgate.download import progress
+from benchgate.runtimes.gptq_files import check_groups, plain_linear, replace_layers, shrink
 
 
 def _gptqmodel() -> Any:
@@ -62,20 +62,21 @@ def quantize(source: Path, scheme: Scheme, blocks: Sequence[Sequence[int]], out:
         group_size=options["group_size"],
         desc_act=options["desc_act"],
         sym=options["sym"],
+        damp_percent=options["damp_percent"],
         offload_to_disk=False,
     )
     source, out = source.resolve(), out.resolve()
     # GPTQModel writes a folder `logs` where the process stands; `source` goes when the work is done.
     with contextlib.chdir(source), _quiet():
         model = gptqmodel.GPTQModel.load(str(source), config, device="cpu", dtype=torch.float32)
-        _check_groups(model.model, options["group_size"], f"{name} as {scheme.name}")
+        check_groups(model.model, options["group_size"], f"{name} as {scheme.name}")
         examples = [{"input_ids": [list(b)], "attention_mask": [[1] * len(b)]} for b in blocks]
         layers = model.model.config.get_text_config().num_hidden_layers
         with progress(f"{name} as {scheme.name}: layers quantized", layers) as advance:
             model.layer_callback = _once_a_layer(advance)
             model.quantize(examples, batch_size=1)
         model.save(str(out))
-    _shrink(out)
+    shrink(out)
 
 
 def _once_a_layer(advance: Callable[[int], None]) -> Callable[..., None]:
@@ -87,34 +88,6 @@ def _once_a_layer(advance: Callable[[int], None]) -> Callable[..., None]:
             advance(1)
 
     return layer_complete
-
-
-def _check_groups(module: Any, group_size: int, what: str) -> None:
-    import torch
-
-    head = module.get_output_embeddings()
-    for name, layer in module.named_modules():
-        if isinstance(layer, torch.nn.Linear) and layer is not head and layer.in_features % group_size:
-            fitting = [size for size in (128, 64, 32, 16) if layer.in_features % size == 0]
-            raise DataError(
-                f"{what}: group_size {group_size} does not divide the {layer.in_features} inputs of {name}; "
-                + (f"it could be {', '.join(map(str, fitting))}" if fitting else "no usual group size does")
-            )
-
-
-def _shrink(out: Path) -> None:
-    """Store what is left in float32 as float16, a shard at a time. Raises DataError where a weight does not fit."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    for path in sorted(out.glob("*.safetensors")):
-        tensors = load_file(path)
-        for name, tensor in tensors.items():
-            if tensor.dtype == torch.float32:
-                tensors[name] = tensor.half()
-                if not torch.isfinite(tensors[name]).all():
-                    raise DataError(f"{name}: weights up to {tensor.abs().max():.3g} do not fit float16")
-        save_file(tensors, path, metadata={"format": "pt"})
 
 
 def load(path: Path, backend: str, dtype: str = "auto") -> Any:
@@ -145,35 +118,11 @@ def quantized_layers(module: Any) -> list[Any]:
 
 def dequantised(path: Path) -> Any:
     """The same model in plain float32 linear layers: the file's weights, dequantised once."""
-    import torch
+    from gptqmodel.nn_modules.qlinear.torch import TorchLinear
 
-    module = load(path, "GPTQ_TORCH", "float16")
-    for parent in list(module.modules()):
-        for name, layer in list(parent.named_children()):
-            if type(layer).__name__ == "TorchLinear":
-                setattr(parent, name, _plain(layer))
-    return module.to(torch.float32)
+    return replace_layers(load(path, "GPTQ_TORCH", "float16"), TorchLinear, _plain)
 
 
 def _plain(layer: Any) -> Any:
-    import torch
-
     layer.scales = layer.scales.float()
-    weight = layer.dequantize_weight().float().T.contiguous()
-    plain = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=layer.bias is not None, device="meta")
-    plain.weight = torch.nn.Parameter(weight, requires_grad=False)
-    if layer.bias is not None:
-        plain.bias = torch.nn.Parameter(layer.bias.float(), requires_grad=False)
-    return plain
-
-
-def write_source(module: Any, tokenizer: Any, folder: Path) -> None:
-    """What GPTQModel reads its input from: a transformers folder."""
-    folder.mkdir()
-    with _quiet():
-        module.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-
-
-def remove(folder: Path) -> None:
-    shutil.rmtree(folder)
+    return plain_linear(layer.dequantize_weight().float().T.contiguous(), layer.bias)

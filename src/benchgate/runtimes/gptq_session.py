@@ -28,7 +28,7 @@ class GPTQSession(TorchLMSession):
         self, module: Any, layers: Sequence[Any], dequantised: Callable[[], Any], kernel: Mapping[str, Any]
     ) -> None:
         super().__init__(module, "cpu", kernel)
-        kinds = Counter(type(layer).__name__ for layer in layers)
+        kinds = Counter(map(_kind, layers))
         exact = not REQUANTISES & set(kinds)
         self.kernel |= {
             "linear": dict(kinds),
@@ -54,7 +54,19 @@ class GPTQSession(TorchLMSession):
         super().close()
 
 
+def _kind(layer: Any) -> str:
+    """The kernel's name. auto-gptq calls all its classes QuantLinear and keeps the name in an attribute."""
+    name = type(layer).__name__
+    return f"{name} {layer.QUANT_TYPE}" if name == "QuantLinear" else name
+
+
 def _weights(module: Any, layers: Sequence[Any]) -> int:
     """How many weights the model has, a tied head counted once."""
-    packed: int = sum(layer.in_features * layer.out_features for layer in layers)
+    packed = sum(map(_size, layers))
     return packed + sum(int(parameter.numel()) for parameter in module.parameters())
+
+
+def _size(layer: Any) -> int:
+    """Weights of a quantized layer; auto-gptq spells its attributes without the underscore."""
+    rows, columns = ("out_features", "in_features") if hasattr(layer, "in_features") else ("outfeatures", "infeatures")
+    return int(getattr(layer, rows) * getattr(layer, columns))

@@ -22,9 +22,8 @@ class TorchLMSession(TorchSession):
         self._cache: Any = None
 
     def prefill(self, tokens: np.ndarray) -> np.ndarray:
-        from transformers import DynamicCache
-
-        self._cache = DynamicCache(config=self.module.config)
+        # The model makes the cache that fits it.
+        self._cache = None
         return self._next(tokens)
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
@@ -36,6 +35,7 @@ class TorchLMSession(TorchSession):
         with torch.inference_mode():
             ids = torch.from_numpy(tokens).to(self.device)
             out = self.module(ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+            self._cache = out.past_key_values
             following: np.ndarray = out.logits[:, -1].argmax(dim=-1).cpu().numpy()
             return following
 
