@@ -1,9 +1,8 @@
 """What the plugin tests measure: copied as suite.py into a project of their own. No ML library.
 
 The environment makes it slow, wrong, fat or dead: FAKE_SPIN (s a call), FAKE_ACCURACY, FAKE_BYTES, FAKE_VERSION, and
-FAKE_EVENT=`<cell>=<what>` with what of kill, interrupt,
-interrupt-late (within the timed rounds), unavailable, error, oom, oom-build (while it is compressed), timeout,
-nan-output, nan-score, size-gone.
+FAKE_EVENT=`<cell>=<what>` with what of kill, interrupt, interrupt-late (within the timed rounds), unavailable, error,
+oom, oom-build (while it is compressed), timeout, nan-output, nan-score, size-gone.
 """
 
 import math
