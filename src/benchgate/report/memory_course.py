@@ -9,7 +9,7 @@ from pathlib import Path
 from benchgate.cache import explained
 from benchgate.core import BenchgateError
 from benchgate.packages import missing_packages
-from benchgate.report.plots import COLOURS
+from benchgate.report.figures import COLOURS
 from benchgate.report.units import scale
 from benchgate.results import Record
 
