@@ -4,4 +4,6 @@ pytest_plugins = [
     "fixtures.detection",
     "fixtures.reformulation",
     "fixtures.reformulation_models",
+    "fixtures.decoder_lm",
+    "fixtures.training",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,19 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchgate.core import DataError, InvalidOutput
-from benchgate.decoding import generate, pad
+from benchgate.decoding import FixedLimits, generate, pad
 
 START, END, PAD = 0, 1, 0
 
 
-@dataclass(frozen=True)
-class Limits:
-    vocabulary: int = 5
-    start_token: int = START
-    end_token: int = END
-    pad_token: int = PAD
-    max_source: int = 6
-    max_target: int = 16
+def limits(vocabulary=5):
+    return FixedLimits(START, END, PAD, vocabulary, max_source=6, max_target=16)
 
 
 class TableDecoding:
@@ -91,29 +84,29 @@ def brute_force(table, source, vocabulary, longest):
 
 @pytest.mark.parametrize("beams", [1, 2, 5])
 def test_says_the_words_without_start_and_end(beams):
-    assert generate(TableStepper(say([3, 2, 4])), Limits(), [[2]], 10, beams) == [[3, 2, 4]]
+    assert generate(TableStepper(say([3, 2, 4])), limits(), [[2]], 10, beams) == [[3, 2, 4]]
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_stops_at_the_limit_without_an_end(beams):
-    assert generate(TableStepper(say([3] * 99)), Limits(), [[2]], 4, beams) == [[3, 3, 3, 3]]
+    assert generate(TableStepper(say([3] * 99)), limits(), [[2]], 4, beams) == [[3, 3, 3, 3]]
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_an_answer_may_be_empty(beams):
-    assert generate(TableStepper(say([])), Limits(), [[2]], 4, beams) == [[]]
-    assert generate(TableStepper(say([])), Limits(), [], 4, beams) == []
+    assert generate(TableStepper(say([])), limits(), [[2]], 4, beams) == [[]]
+    assert generate(TableStepper(say([])), limits(), [], 4, beams) == []
 
 
 def test_greedy_takes_the_lowest_id_of_equals():
-    assert generate(TableStepper(lambda source, seen: np.array([-1, 0, 2, 2, 2.0])), Limits(), [[2]], 2) == [[2, 2]]
+    assert generate(TableStepper(lambda source, seen: np.array([-1, 0, 2, 2, 2.0])), limits(), [[2]], 2) == [[2, 2]]
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), vocabulary=st.integers(2, 4), longest=st.integers(1, 4))
 def test_as_many_beams_as_sequences_find_the_best_of_all(seed, vocabulary, longest):
     table = random_table(seed, vocabulary)
-    found = generate(TableStepper(table), Limits(vocabulary), [[1]], longest, beams=vocabulary**longest)
+    found = generate(TableStepper(table), limits(vocabulary), [[1]], longest, beams=vocabulary**longest)
     assert found == [brute_force(table, (1,), vocabulary, longest)]
 
 
@@ -124,8 +117,8 @@ def test_two_beams_find_what_greedy_misses():
     def table(source, seen):
         return np.log([first, certain if seen[:1] == (3,) else unsure][bool(seen)])
 
-    assert generate(TableStepper(table), Limits(), [[2]], 3, beams=1)[0][0] == 2
-    assert generate(TableStepper(table), Limits(), [[2]], 3, beams=2) == [[3]]
+    assert generate(TableStepper(table), limits(), [[2]], 3, beams=1)[0][0] == 2
+    assert generate(TableStepper(table), limits(), [[2]], 3, beams=2) == [[3]]
 
 
 def test_scores_are_by_length_with_the_end_token():
@@ -134,7 +127,7 @@ def test_scores_are_by_length_with_the_end_token():
     def table(source, seen):
         return np.log([1e-9, 0.5, 0.5, 1e-9, 1e-9] if not seen else [1e-9, 0.9, 0.1, 1e-9, 1e-9])
 
-    assert generate(TableStepper(table), Limits(), [[2]], 5, beams=2) == [[2]]
+    assert generate(TableStepper(table), limits(), [[2]], 5, beams=2) == [[2]]
 
 
 def test_a_source_is_done_with_as_many_hypotheses_as_beams():
@@ -144,7 +137,7 @@ def test_a_source_is_done_with_as_many_hypotheses_as_beams():
         return np.log([[0.0001, 0.3, 0.4999, 0.1, 0.1], [1e-9, 0.95, 0.05, 1e-9, 1e-9]][min(len(seen), 1)])
 
     stepper = TableStepper(table)
-    generate(stepper, Limits(), [[2]], 9, beams=2)
+    generate(stepper, limits(), [[2]], 9, beams=2)
     assert stepper.decoding.asked == [1, 2]
 
 
@@ -153,8 +146,8 @@ def test_a_source_is_done_with_as_many_hypotheses_as_beams():
 def test_a_batch_gives_what_each_gives_alone(seed, beams, count):
     table = random_table(seed, 5)
     sources = [[2 + i % 3] * (1 + i) for i in range(count)]
-    together = generate(TableStepper(table), Limits(), sources, 6, beams)
-    assert together == [generate(TableStepper(table), Limits(), [source], 6, beams)[0] for source in sources]
+    together = generate(TableStepper(table), limits(), sources, 6, beams)
+    assert together == [generate(TableStepper(table), limits(), [source], 6, beams)[0] for source in sources]
 
 
 def test_rows_that_have_ended_are_not_computed_any_more():
@@ -162,7 +155,7 @@ def test_rows_that_have_ended_are_not_computed_any_more():
         return np.eye(5)[END if len(seen) >= len(source) else 3] * 9
 
     stepper = TableStepper(table)
-    assert generate(stepper, Limits(), [[2], [2, 2, 2], [2, 2]], 9) == [[3], [3, 3, 3], [3, 3]]
+    assert generate(stepper, limits(), [[2], [2, 2, 2], [2, 2]], 9) == [[3], [3, 3, 3], [3, 3]]
     assert stepper.decoding.asked == [3, 3, 2, 1]
 
 
@@ -182,12 +175,12 @@ def test_logits_that_are_no_numbers_are_no_answer(bad, beams):
         return logits
 
     with pytest.raises(InvalidOutput, match=r"of 1?[05] logits are NaN or infinite"):
-        generate(TableStepper(table), Limits(), [[2]], 9, beams)
+        generate(TableStepper(table), limits(), [[2]], 9, beams)
 
 
 def test_logits_of_another_vocabulary_are_no_answer():
     with pytest.raises(InvalidOutput, match=r"shape \[1, 6\] for 1 rows of 5 tokens"):
-        generate(TableStepper(say([2], 6)), Limits(), [[2]], 9)
+        generate(TableStepper(say([2], 6)), limits(), [[2]], 9)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +197,8 @@ def test_logits_of_another_vocabulary_are_no_answer():
 )
 def test_bad_input_is_refused(sources, limit, beams, message):
     with pytest.raises(DataError, match=message):
-        generate(TableStepper(say([2])), Limits(), sources, limit, beams)
+        generate(TableStepper(say([2])), limits(), sources, limit, beams)
 
 
 def test_sources_and_targets_at_the_limit():
-    assert generate(TableStepper(say([2])), Limits(), [[4] * 6, [0]], 16) == [[2], [2]]
+    assert generate(TableStepper(say([2])), limits(), [[4] * 6, [0]], 16) == [[2], [2]]

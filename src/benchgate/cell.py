@@ -80,16 +80,17 @@ class MeasuredCell:
         """
         others = self._meters if self._meters is not None else meters
         threads = usable_cores() if threads is None else threads
+        shown = plain({**self._params, **params})
         try:
             run = self._loaded(self.cell, threads, operation, params)
             run.benchmark, (run.max_time, run.min_rounds) = self._benchmark, self._limits
             score = operation is None or data is not None
             wanted = dict.fromkeys(["latency", *others])
-            shown = plain({**self._params, **params})
             record = _finite(running.measure(run, self._key, shown, list(wanted), score, data))
         except BaseException:
             # Half a measurement, also one cut by Ctrl-C, is none: it does not go into pytest-benchmark's file.
             self._benchmark.has_error = True
+            self._in.attempts[self._key] = running.attempted(self.cell, self._key, operation or "", shown)
             raise
         return self._keep(record)
 

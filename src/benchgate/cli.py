@@ -5,17 +5,31 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from benchgate import __version__, registration
+from benchgate.cells_by_name import add_cell_arguments, chosen_cell
 from benchgate.core import BenchgateError
 from benchgate.serving.commands import add_verbs
 from benchgate.training.command import add_train
 
+if TYPE_CHECKING:
+    from benchgate.results import Record
+
 Verb = Callable[[argparse.Namespace, Console], int]
 WORSE, UNUSABLE = 1, 2
+# Columns that the table of `evaluate` needs; a narrow terminal wraps it.
+WIDE = 112
+FORMATS = ("table", "markdown", "csv", "json")
+# `report --table NAME`: the function, records -> Grids, that makes it
+TABLES = {
+    "training": "benchgate.report.training:training_tables",
+    "latency": "benchgate.report.latency:latency_tables",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +69,22 @@ def _parser() -> argparse.ArgumentParser:
 
     report = _verb(verbs, "report", _report, "print the tables of stored results")
     report.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    report.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: all metrics by model)")
+    report.add_argument("--format", choices=("terminal", "markdown", "csv", "latex", "json"), default="terminal")
+    report.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table")
+
+    evaluate = _verb(verbs, "evaluate", _evaluate, "score a text2text model's answers and time them, query by query")
+    add_cell_arguments(evaluate)
+    evaluate.add_argument("--data", action="append", metavar="NAME|FILE", help="dev, test or JSONL; repeatable (test)")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="a seeded random sample of N queries (default: all)")
+    evaluate.add_argument("--beams", type=int, default=1, metavar="N", help="beam search of this width (default: 1)")
+    evaluate.add_argument("--threads", type=int, metavar="N", help="of the model (default: all usable cores)")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the records there, with all intervals")
+
+    compare = _verb(verbs, "compare", _compare, "one table of several stored results, against the fp32 cells")
+    compare.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON of `pytest --benchmark-json`")
+    compare.add_argument("--by", choices=("machine", "environment"), help="each one's columns apart")
+    compare.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=f"{', '.join(FORMATS)}")
 
     plot = _verb(verbs, "plot", _plot, "draw size, accuracy, time and throughput by cell, one file a metric")
     plot.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -115,6 +145,10 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
     from benchgate.results import read_records
 
     records = [record for path in arguments.files for record in read_records(path)]
+    if arguments.table:
+        return _named_table(arguments, console, records)
+    if arguments.out or arguments.format != "terminal":
+        raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
     for table in metric_tables(records, {}, console.width):
         console.print(table)
         console.print()
@@ -123,12 +157,54 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _evaluate(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.devices import usable_cores
+    from benchgate.evaluate import Order, evaluate, evaluation_tables
+    from benchgate.report.grid import rendered
+    from benchgate.results import write_records
+
+    registration.load_project(Path.cwd())
+    cell = chosen_cell(arguments, "text2text")
+    threads = usable_cores() if arguments.threads is None else arguments.threads
+    records = evaluate(cell, Order(arguments.data or ["test"], arguments.limit, threads, arguments.beams))
+    print(rendered(evaluation_tables(records), "terminal", max(console.width, WIDE)), end="")
+    if arguments.json:
+        write_records(arguments.json, records)
+    return 0
+
+
+def _compare(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.comparison import compare
+    from benchgate.report.comparison_formats import show
+
+    show(compare(arguments.files, arguments.by), arguments.format, console)
+    return 0
+
+
+def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record]) -> int:
+    from benchgate.report.grid import rendered
+
+    module, _, name = TABLES[arguments.table].partition(":")
+    text = rendered(getattr(import_module(module), name)(records), arguments.format, console.width)
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        try:
+            arguments.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BenchgateError(f"cannot write {arguments.out}: {error.strerror}; give --out another place") from error
+        console.print(str(arguments.out), soft_wrap=True)
+    return 0
+
+
 def _plot(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.memory_course import plot_memory
     from benchgate.report.plots import plot
     from benchgate.results import read_records
 
     records = [record for path in arguments.files for record in read_records(path)]
-    for path in plot(records, arguments.out, arguments.format):
+    courses = plot_memory(records, arguments.out, arguments.format)
+    for path in [*plot(records, arguments.out, arguments.format), *courses]:
         console.print(str(path), soft_wrap=True)
     return 0
 

@@ -188,7 +188,8 @@ class Runtime(Protocol):
     `needs` maps the import names it cannot do without to the extra that installs them; that one fact decides
     availability, the skip's reason and the install hint. `format` names its artifact's file format. A runtime whose
     `build` takes more packages than its `load` names those in `build_needs`: their versions decide what it writes, but
-    they are not imported to run it.
+    they are not imported to run it. One that does something else with a model than what that is for (training it) names
+    its own `task`. The `format` "none" says that the artifact is no model: it has no size.
     """
 
     name: str
@@ -285,6 +286,11 @@ tasks: Registry[Task] = Registry("task")
 def all_needs(runtime: Runtime) -> Mapping[str, str]:
     """Import name -> extra of everything that decides what a runtime's figures are: to run and to build."""
     return {**runtime.needs, **getattr(runtime, "build_needs", {})}
+
+
+def task_of(model: Model, runtime: Runtime) -> str:
+    """The name of the task that this runtime does with the model: the model's own, or the runtime's (training)."""
+    return getattr(runtime, "task", model.task)
 
 
 def operations(task: Task) -> Mapping[str, Callable[..., Work]]:

@@ -13,6 +13,7 @@ count as hypotheses, ended or not. Greedy is the same with one beam, without the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
@@ -38,7 +39,7 @@ class Stepper(Protocol):
 
 
 class Limits(Protocol):
-    """What the search needs to know of a model (`benchgate.tasks.text2text.Text2TextModel` has it all)."""
+    """What the search needs to know of a model, in tokens and token ids; a `Text2TextModel` has it all."""
 
     @property
     def start_token(self) -> int: ...
@@ -57,6 +58,22 @@ class Limits(Protocol):
 
     @property
     def max_target(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class FixedLimits:
+    """The limits of a model, read once: a trained model looks some of them up in its files."""
+
+    start_token: int
+    end_token: int
+    pad_token: int
+    vocabulary: int
+    max_source: int
+    max_target: int
+
+    @classmethod
+    def of(cls, model: Limits) -> FixedLimits:
+        return cls(*(int(getattr(model, field.name)) for field in fields(cls)))
 
 
 def generate(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, Registry, Runtime, all_needs, models, runtimes, schemes
+from benchgate.core import BenchgateError, Cell, Registry, Runtime, all_needs, models, runtimes, schemes, task_of
 from benchgate.devices import devices
 from benchgate.gate import parse_tolerances
 from benchgate.packages import missing_packages
@@ -72,8 +73,8 @@ def expand(axes: Mapping[str, Sequence[str]], overrides: Mapping[str, Sequence[s
     """
     chosen = {axis: tuple(overrides.get(axis) or axes[axis]) for axis in AXES}
     if overrides.get("model"):
-        own_tasks = {models[name].task for name in axes["model"]}
-        chosen["model"] = tuple(name for name in chosen["model"] if models[name].task in own_tasks)
+        own_tasks = _tasks(axes["model"], chosen["runtime"])
+        chosen["model"] = tuple(name for name in chosen["model"] if _tasks([name], chosen["runtime"]) & own_tasks)
     cells, left_out = [], []
     for cell in (
         Cell(m, s, r, d)
@@ -89,6 +90,10 @@ def expand(axes: Mapping[str, Sequence[str]], overrides: Mapping[str, Sequence[s
         else:
             left_out.append(LeftOut(cell, reason))
     return Matrix(tuple(cells), tuple(left_out))
+
+
+def _tasks(model_names: Iterable[str], runtime_names: Iterable[str]) -> set[str]:
+    return {task_of(models[model], runtimes[runtime]) for model, runtime in product(model_names, runtime_names)}
 
 
 def missing(cell: Cell) -> str | None:

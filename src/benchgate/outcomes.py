@@ -1,4 +1,4 @@
-"""What became of a cell: passed, failed, skipped, out of memory, error. Never mixed."""
+"""What became of a cell: passed, failed, skipped, out of memory, out of time, error. Never mixed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def outcome_of(report: Any, excinfo: Any, waived: bool) -> tuple[str, str]:
     reason = _one_line(report.longrepr if error is None else error)
     if is_out_of_memory(error):
         return "oom", reason
+    if isinstance(error, TimeoutError):
+        return "timeout", reason
     return ("error" if report.when == "setup" else "failed"), reason
 
 

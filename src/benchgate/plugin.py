@@ -227,7 +227,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         cell = _cell_of(item)
         if outcome not in ("passed", "accepted") and cell is not None and item.nodeid not in ours.records:
             # Skipped, or dead before there was anything to keep: that too is a result.
-            ours.records[item.nodeid] = replace(Record.unmeasured(item.nodeid, cell), params=plain(_params_of(item)))
+            bare = replace(Record.unmeasured(item.nodeid, cell), params=plain(_params_of(item)))
+            ours.records[item.nodeid] = ours.attempts.get(item.nodeid, bare)
         fixture = getattr(item, "funcargs", {}).get("benchmark")
         stats = fixture.stats if fixture is not None and not fixture.has_error else None
         record = ours.finish(item.nodeid, outcome, reason, stats.as_dict() if stats is not None else None)

@@ -156,6 +156,15 @@ def read_records(path: Path) -> list[Record]:
     return found
 
 
+def write_records(path: Path, records: Sequence[Record]) -> None:
+    """A document of records that pytest-benchmark did not time, as `read_records` reads them."""
+    document = {"benchmarks": [], "benchgate": {"untimed": [record.as_dict() for record in records]}}
+    try:
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written ({error.strerror}); give another place") from error
+
+
 class Journal:
     """One fsynced line a finished cell, so that a killed session loses only the cell it was in.
 

@@ -7,7 +7,7 @@ A Run is one cell, loaded, with one operation to time. `measure` lets every mete
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from benchgate.core import (
     operations,
     runtimes,
     schemes,
+    task_of,
     tasks,
     unknown_name,
 )
@@ -80,7 +81,7 @@ def prepare(
 ) -> Run:
     """A Run of one operation (the task's first where None). Raises UnknownName for one it has not."""
     model = models[cell.model]
-    task = tasks[model.task]
+    task = tasks[task_of(model, runtimes[cell.runtime])]
     known = operations(task)
     name = operation or next(iter(known))
     if name not in known:
@@ -130,6 +131,17 @@ def fidelity(cell: Cell, session: Session, other: Cell, threads: int, data: Any)
         return found
     finally:
         reference.close()
+
+
+def attempted(cell: Cell, key: str, operation: str, params: Mapping[str, Any]) -> Record:
+    """What is known of a cell whose measuring raised (out of memory, out of time): all but the figures."""
+    return replace(
+        Record.unmeasured(key, cell),
+        operation=operation,
+        params=dict(params),
+        version=models[cell.model].version,
+        machine=dict(fingerprint(cell.device)),
+    )
 
 
 def _read(run: Run, name: str) -> Mapping[str, Metric]:

@@ -22,6 +22,7 @@ class Session:
     """Filled by the plugin's hooks in the order of a run; read by the summary and the JSON.
 
     `tolerances` are those of the tests' marks by node id. `resumed` are the journal's entries that stay.
+    `attempts` are measurements that raised: what is known of the cell when it has no record.
     """
 
     policy: Policy
@@ -34,6 +35,7 @@ class Session:
     left_out: list[LeftOut] = field(default_factory=list)
     collected: set[str] = field(default_factory=set)
     records: dict[str, Record] = field(default_factory=dict)
+    attempts: dict[str, Record] = field(default_factory=dict)
     resumed: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     gone: list[Finding] = field(default_factory=list)

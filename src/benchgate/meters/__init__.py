@@ -3,13 +3,16 @@
 from benchgate.core import Registry
 from benchgate.meters.base import Meter
 from benchgate.meters.energy import Energy
+from benchgate.meters.flops import FlopsMeter
 from benchgate.meters.latency import Latency
 from benchgate.meters.memory import Memory
 from benchgate.meters.size import Size
+from benchgate.meters.training_memory import TrainingMemory
 
 meters: Registry[Meter] = Registry("meter")
 ALL = tuple(meter.name for meter in (Latency, Size, Memory, Energy))
-for _meter in (Latency, Size, Memory, Energy):
+# The last two speak only to training sessions: a test asks for them.
+for _meter in (Latency, Size, Memory, Energy, FlopsMeter, TrainingMemory):
     meters.add(_meter)
 
 __all__ = ["ALL", "Meter", "meters"]

@@ -27,11 +27,14 @@ STEADY = 0.10
 
 @dataclass(frozen=True)
 class WarmUp:
-    """How the warm-up went; `call_s` is what a call took at its end (median of the last three)."""
+    """How the warm-up went; `call_s` is what a call took at its end (median of the last three).
+
+    `steady` is None where calls are so long that there were fewer than three: too few to tell.
+    """
 
     calls: int
     seconds: float
-    steady: bool
+    steady: bool | None
     call_s: float
 
 
@@ -40,7 +43,8 @@ def warm_up(
 ) -> WarmUp:
     """Call until the last three calls are as fast as the good half of the last fifty.
 
-    At least three calls and 10 ms; at most `budget_s`, and then it was not steady.
+    At least three calls and 10 ms; at most `budget_s`, and then it was not steady. A call that takes `budget_s` alone
+    was preceded by the first call, and is warm-up enough.
     """
     durations: deque[float] = deque(maxlen=WINDOW)
     calls, total = 0, 0.0
@@ -49,9 +53,11 @@ def warm_up(
         call()
         durations.append(clock() - start)
         calls, total = calls + 1, total + durations[-1]
+        recent = statistics.median(list(durations)[-3:])
+        if calls < 3 and total >= budget_s:
+            return WarmUp(calls, total, None, recent)
         if calls < 3 or total < WARM_UP_MINIMUM:
             continue
-        recent = statistics.median(list(durations)[-3:])
         steady = recent <= (1 + STEADY) * _good_half(durations)
         if steady or total >= budget_s:
             return WarmUp(calls, total, steady, recent)
@@ -141,6 +147,7 @@ class Latency:
         found |= metrics
         found[work.throughput] = _throughput(work.throughput, work.units, metrics["latency_median_s"])
         found |= {name: _median(name, lap) for name, lap in work.laps.items()}
+        run.details |= {"laps": {name: list(lap) for name, lap in work.laps.items()}} if work.laps else {}
         return found
 
     def _first_call(self, run: Run, call: Callable[[], Any], prepare: Callable[[], None]) -> Metric:

@@ -21,7 +21,12 @@ class Size:
     gives: ClassVar[tuple[str, ...]] = ("size_bytes", "size_memory_bytes", "bits_per_weight")
 
     def measure(self, run: Run) -> Mapping[str, Metric]:
-        found = {"size_bytes": metric("size_bytes", artifact_bytes(run.path), method="sum of the artifact's files")}
+        found = {}
+        if run.runtime.format == "none":
+            run.missing["size_bytes"] = f"{run.runtime.name} stores no model"
+        else:
+            size = artifact_bytes(run.path)
+            found["size_bytes"] = metric("size_bytes", size, method="sum of the artifact's files")
         if run.session.weights_bytes is None:
             run.missing["size_memory_bytes"] = f"{run.runtime.name} does not tell what its loaded weights take"
         else:

@@ -1,4 +1,4 @@
-"""Bar charts of records, one file a metric: model size, accuracy, time and throughput by cell, with error bars."""
+"""Charts of records: bars of size, accuracy, time and throughput by cell with error bars, a file a metric; Pareto."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from benchgate.cache import explained
 from benchgate.core import BenchgateError
 from benchgate.metrics import TABLE, Row
 from benchgate.packages import missing_packages
+from benchgate.report import pareto
+from benchgate.report.figures import COLOURS, save
 from benchgate.report.tables import labels
 from benchgate.report.units import scale
 from benchgate.results import Record
@@ -27,12 +29,11 @@ PLOTTED = (
     "peak_rss_bytes",
 )
 BAR_INCHES = 0.32
-# Colour-blind safe (Okabe & Ito 2008); a runtime keeps its colour in all charts of one call.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 
 
 def plot(records: Sequence[Record], folder: Path, suffix: str = "svg") -> list[Path]:
-    """Write `folder/METRIC.suffix` for each metric of PLOTTED that any good record has; returns the files.
+    """Write `METRIC.suffix` into `folder` for each metric of PLOTTED that any good record has, and a
+    `pareto-MODEL.suffix` for each model with several cells of known size and accuracy; returns the files.
 
     Error bars are the metrics' own intervals; a bar without one has none. Failed cells are left out. Raises
     BenchgateError without matplotlib, for a format it cannot write, and for records with nothing to plot.
@@ -45,7 +46,10 @@ def plot(records: Sequence[Record], folder: Path, suffix: str = "svg") -> list[P
         raise BenchgateError(f"nothing to plot: no passed cell has any of {', '.join(PLOTTED)}")
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        return [_chart(row, [r for r in good if row.name in r.metrics], folder, suffix) for row in shown]
+        charts = [_chart(row, [r for r in good if row.name in r.metrics], folder, suffix) for row in shown]
+        return charts + [
+            pareto.draw(picture, folder / f"{name}.{suffix}") for name, picture in pareto.named(pareto.pictures(good))
+        ]
 
 
 def _chart(row: Row, records: Sequence[Record], folder: Path, suffix: str) -> Path:
@@ -62,12 +66,7 @@ def _chart(row: Row, records: Sequence[Record], folder: Path, suffix: str) -> Pa
     axes.set_xlabel(f"{row.title} [{unit}]" if unit else row.title)
     axes.set_title(f"{row.title}: {common}" if common else row.title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    path = folder / f"{row.name}.{suffix}"
-    try:
-        figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
-    except ValueError as error:
-        raise BenchgateError(f"cannot write {path.name}: {error}") from error
-    return path
+    return save(figure, folder / f"{row.name}.{suffix}")
 
 
 def _bars(axes: Any, row: Row, records: Sequence[Record], factor: float) -> None:

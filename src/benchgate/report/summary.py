@@ -78,7 +78,7 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
         for verdict in record.details.get("floors", ()):
             if verdict["answer"] == "undecidable":
                 yield f"undecidable: {'-'.join(record.cell.values())}: {verdict['text']}"
-    unsteady = [r for r in records if not r.details.get("warm_up", {}).get("steady", True)]
+    unsteady = [r for r in records if r.details.get("warm_up", {}).get("steady") is False]
     if unsteady:
         yield (
             f"unsteady: {len(unsteady)} cell{'s' if len(unsteady) > 1 else ''} still changed speed after warm-up; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import TypeVar
 
 from rich.table import Table
 from rich.text import Text
@@ -17,8 +18,10 @@ from benchgate.results import Record
 # What the terminal shows; everything else is in the JSON.
 HIDDEN = frozenset(
     {"latency_mean_s", "latency_min_s", "latency_p50_s", "latency_std_s", "ap_small", "ap_medium", "ap_large"}
+    | {"exact_match_copy"}
 )
 LABEL_WIDTH = 34
+AnyColumn = TypeVar("AnyColumn")
 COLUMN_WIDTH = 12
 
 STYLES: Mapping[str, str] = {"regressed": "bold red", "no longer measured": "bold red", "improved": "green"}
@@ -26,7 +29,11 @@ STYLES: Mapping[str, str] = {"regressed": "bold red", "no longer measured": "bol
 
 def labels(records: Sequence[Record]) -> tuple[str, list[str]]:
     """What all rows have in common, and for each row the rest of its name."""
-    named = [_parts(record) for record in records]
+    return shared([_parts(record) for record in records])
+
+
+def shared(named: Sequence[Mapping[str, str]]) -> tuple[str, list[str]]:
+    """The words that all rows, given by axis and parameter, have in common, and for each row the rest of its words."""
     common = {k: v for k, v in named[0].items() if all(n.get(k) == v for n in named)} if named else {}
     # Runtime and scheme are what people compare: they stay in the row even when there is one of them.
     common = {k: v for k, v in common.items() if k not in ("scheme", "runtime", "operation")}
@@ -52,7 +59,7 @@ def metric_tables(records: Sequence[Record], findings: Mapping[str, Sequence[Fin
 
 def _model_tables(shown: Sequence[Record], findings: Mapping[str, Sequence[Finding]], width: int) -> Iterator[Table]:
     common, names = labels(shown)
-    for columns in _pages(_columns(shown), width):
+    for columns in pages(_columns(shown), width):
         relevant = [i for i, record in enumerate(shown) if any(column.name in record.metrics for column in columns)]
         table = Table(title=common or None, title_justify="left", box=None, pad_edge=False, title_style="bold")
         table.add_column("cell", max_width=LABEL_WIDTH, overflow="fold")
@@ -75,7 +82,7 @@ def _columns(records: Sequence[Record]) -> list[Row]:
     return sorted(found.values(), key=lambda row: (GROUPS.index(row.group), order.get(row.name, len(order))))
 
 
-def _pages(columns: Sequence[Row], width: int) -> Iterator[list[Row]]:
+def pages(columns: Sequence[AnyColumn], width: int) -> Iterator[list[AnyColumn]]:
     """Columns in runs that fit beside the label; a new group starts a new page only when it must."""
     room = max(1, (width - LABEL_WIDTH) // (COLUMN_WIDTH + 1))
     for start in range(0, len(columns), room):

@@ -78,10 +78,40 @@ def _llama(module: Any, name: str) -> Converted:
     return _converted(module, name, "llama", metadata, heads // kv_heads, change, extra)
 
 
+def _t5(module: Any, name: str) -> Converted:
+    """T5, T5 1.1, FLAN-T5. Where outputs are scaled (tied embeddings), the scale goes into the last norm: llama.cpp
+    has none of its own."""
+    config = module.config
+    gated = bool(config.is_gated_act)
+    _require(name, "dense_act_fn", config.dense_act_fn, ("gelu_new",) if gated else ("relu",))
+    _require(name, "relative_attention_max_distance", config.relative_attention_max_distance, (128,))
+    metadata = {
+        "context_length": 512,
+        "embedding_length": config.d_model,
+        "block_count": config.num_layers,
+        "decoder_block_count": config.num_decoder_layers,
+        "feed_forward_length": config.d_ff,
+        "attention.head_count": config.num_heads,
+        "attention.key_length": config.d_kv,
+        "attention.value_length": config.d_kv,
+        "attention.layer_norm_epsilon": float(config.layer_norm_epsilon),
+        "attention.layer_norm_rms_epsilon": float(config.layer_norm_epsilon),
+        "attention.relative_buckets_count": config.relative_attention_num_buckets,
+        "decoder_start_token_id": config.decoder_start_token_id,
+        "vocab_size": config.vocab_size,
+    }
+    scale = config.d_model**-0.5 if config.scale_decoder_outputs else 1.0
+
+    def change(gguf_name: str, tensor: np.ndarray) -> np.ndarray:
+        return tensor * np.float32(scale) if gguf_name == "dec.output_norm.weight" else tensor
+
+    return _converted(module, name, "t5", metadata, 1, change, {})
+
+
 _ROTATED = ("attn_q", "attn_k")
 
 # transformers' model_type -> reader
-ARCHITECTURES: Mapping[str, Callable[[Any, str], Converted]] = {"llama": _llama}
+ARCHITECTURES: Mapping[str, Callable[[Any, str], Converted]] = {"llama": _llama, "t5": _t5}
 
 
 def _converted(
@@ -101,7 +131,7 @@ def _converted(
         for gguf_name, tensor in sources.items():
             yield gguf_name, _finite(change(gguf_name, tensor.detach().float().cpu().numpy()), f"{name}: {gguf_name}")
 
-    shape = Shape(module.config.num_hidden_layers, heads_per_kv, tied="output.weight" not in sources)
+    shape = Shape(_layers(module.config), heads_per_kv, tied="output.weight" not in sources)
     return Converted(architecture, metadata, {n: t.shape for n, t in extra.items()} | sizes, shape, tensors)
 
 
@@ -111,7 +141,7 @@ def _sources(module: Any, name: str, architecture: str) -> dict[str, Any]:
     import gguf
 
     known = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
-    names = gguf.get_tensor_name_map(known[architecture], module.config.num_hidden_layers)
+    names = gguf.get_tensor_name_map(known[architecture], _layers(module.config))
     found: dict[str, Any] = {}
     embedding = module.get_input_embeddings().weight
     for key, tensor in module.state_dict().items():
@@ -122,6 +152,10 @@ def _sources(module: Any, name: str, architecture: str) -> dict[str, Any]:
             raise DataError(f"{name}: llama.cpp's {architecture} has no place for tensor {key!r}; use another runtime")
         found[gguf_name] = tensor
     return found
+
+
+def _layers(config: Any) -> int:
+    return max(int(config.num_hidden_layers), int(getattr(config, "num_decoder_layers", 0)))
 
 
 def _interleaved(tensor: np.ndarray, heads: int) -> np.ndarray:

@@ -65,6 +65,8 @@ uint32_t llama_n_ctx_seq(const void * context);
 void * llama_get_memory(const void * context);
 void llama_memory_clear(void * memory, bool data);
 bool llama_memory_seq_rm(void * memory, int32_t sequence, int32_t from, int32_t to);
+void llama_memory_seq_cp(void * memory, int32_t source, int32_t target, int32_t from, int32_t to);
+int32_t llama_encode(void * context, llama_batch batch);
 int32_t llama_decode(void * context, llama_batch batch);
 float * llama_get_logits_ith(void * context, int32_t i);
 size_t ggml_quantize_chunk(int32_t type, const float * src, void * dst, int64_t start, int64_t nrows,

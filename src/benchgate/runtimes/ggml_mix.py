@@ -14,6 +14,8 @@ from dataclasses import dataclass
 BLOCKS = {"F32": 1, "F16": 1, "Q4_0": 32, "Q5_0": 32, "Q5_1": 32, "Q8_0": 32}
 SUPER_BLOCK = 256
 FALLBACK = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+# Norms, learned positions, T5's relative attention bias.
+UNQUANTIZED = ("_norm.weight", "position_embd.weight", "attn_rel_b.weight")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def assign(names: Mapping[str, Sequence[int]], file_type: str, base: str, shape:
 
 
 def _type_of(name: str, size: Sequence[int], file_type: str, base: str, shape: Shape) -> str:
-    if len(size) < 2 or not name.endswith(".weight") or name.endswith("_norm.weight") or name == "position_embd.weight":
+    if len(size) < 2 or not name.endswith(".weight") or name.endswith(UNQUANTIZED):
         return "F32"
     if base in ("F32", "F16"):
         return base

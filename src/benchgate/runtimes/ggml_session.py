@@ -105,6 +105,29 @@ class Context:
         self._library.c.llama_free(self._handle)
 
 
+def open_model(library: Library, path: Path) -> tuple[Any, dict[str, Any]]:
+    """The loaded model and what its file says. Raises DataError for a file that is damaged or refused."""
+    about = read(path)
+    params = library.c.llama_model_default_params()
+    params.n_gpu_layers = 0
+    model, errors = library.quietly(lambda: library.c.llama_model_load_from_file(str(path).encode(), params))
+    if model == library.ffi.NULL:
+        raise DataError(f"{path}: llama.cpp cannot load it (architecture {about['architecture']!r}): {errors}")
+    return model, about
+
+
+def describe(library: Library, threads: int, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The `kernel` of a session: library, CPU features that it uses, and what the file holds."""
+    return {
+        "library": f"llama.cpp {library.text(library.c.llama_version())} in xllamacpp {XLLAMACPP}",
+        "cpu": library.text(library.c.llama_print_system_info()).strip(" |"),
+        "threads": threads,
+        "cache": "F16",
+        "dequantises_per_call": False,
+        **about,
+    }
+
+
 class GGMLSession:
     """A GGUF model in llama.cpp on the CPU.
 
@@ -114,13 +137,8 @@ class GGMLSession:
     """
 
     def __init__(self, library: Library, path: Path, threads: int) -> None:
-        about = read(path)
+        self._model, about = open_model(library, path)
         self._library, self._threads = library, threads
-        params = library.c.llama_model_default_params()
-        params.n_gpu_layers = 0
-        self._model, errors = library.quietly(lambda: library.c.llama_model_load_from_file(str(path).encode(), params))
-        if self._model == library.ffi.NULL:
-            raise DataError(f"{path}: llama.cpp cannot load it (architecture {about['architecture']!r}): {errors}")
         if library.c.llama_model_has_encoder(self._model) or not library.c.llama_model_has_decoder(self._model):
             library.c.llama_model_free(self._model)
             raise DataError(f"{path}: architecture {about['architecture']!r} is no decoder-only language model")
@@ -128,14 +146,7 @@ class GGMLSession:
         self.vocabulary = int(library.c.llama_vocab_n_tokens(library.c.llama_model_get_vocab(self._model)))
         self.weights_bytes: int | None = int(library.c.llama_model_size(self._model))
         self.identity = ""
-        self.kernel: Mapping[str, Any] = {
-            "library": f"llama.cpp {library.text(library.c.llama_version())} in xllamacpp {XLLAMACPP}",
-            "cpu": library.text(library.c.llama_print_system_info()).strip(" |"),
-            "threads": threads,
-            "cache": "F16",
-            "dequantises_per_call": False,
-            **about,
-        }
+        self.kernel: Mapping[str, Any] = describe(library, threads, about)
         self._generating: Context | None = None
         self._scoring: Context | None = None
         self._history = np.empty((0, 0), dtype=np.int64)

@@ -24,6 +24,8 @@ import numpy as np
 
 from benchgate.core import DataError, Model, Scheme, Unavailable, runtimes, tasks
 from benchgate.packages import missing_packages
+from benchgate.runtimes import onnx_text2text
+from benchgate.runtimes.text2text import SteppedSession
 
 FILE = "model.onnx"
 SUFFIX = ".onnx"
@@ -59,13 +61,20 @@ class OnnxRuntime:
         if path is not None and Path(path).suffix != SUFFIX:
             return f"{model.name} is {Path(path).name}, {self.name} reads {SUFFIX} files"
         if model.task in STEPWISE_TASKS:
-            return f"{model.task} models are run step by step, {self.name} runs one graph a call"
+            return self._refuses_steps(model, scheme)
         if scheme.method not in METHODS:
             return f"{self.name} has no {scheme.method} compression"
         if scheme.method == "float" and scheme.options.get("dtype") not in DTYPES:
             return f"{self.name} has no {scheme.name} on ONNX, only {', '.join(DTYPES)}"
         if scheme.method == "int8-static" and not hasattr(model, "calibration"):
             return f"{model.name} has no calibration(), which {scheme.name} needs"
+        return None
+
+    def _refuses_steps(self, model: Model, scheme: Scheme) -> str | None:
+        if model.task != "text2text":
+            return f"{model.task} models are run step by step, {self.name} runs one graph a call"
+        if scheme.name not in onnx_text2text.SCHEMES:
+            return f"{self.name} has no {scheme.name} of text2text models, only {', '.join(onnx_text2text.SCHEMES)}"
         return None
 
     def missing(self, device: str) -> str | None:
@@ -78,6 +87,8 @@ class OnnxRuntime:
         return None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
+        if model.task == "text2text":
+            return onnx_text2text.build(model, scheme, out)
         target = out / FILE
         with tempfile.TemporaryDirectory() as folder:
             source = _float32_file(model, Path(folder) / FILE)
@@ -89,8 +100,11 @@ class OnnxRuntime:
             with _readable(source):
                 _compress(source, model, scheme, target)
 
-    def load(self, path: Path, model: Model, device: str, threads: int) -> OnnxSession:
-        return OnnxSession(path / FILE, LEVELS[self.optimization], PROVIDERS[device], threads)
+    def load(self, path: Path, model: Model, device: str, threads: int) -> OnnxSession | SteppedSession:
+        def opened(file: str) -> OnnxSession:
+            return OnnxSession(path / file, LEVELS[self.optimization], PROVIDERS[device], threads)
+
+        return onnx_text2text.session(opened, model) if model.task == "text2text" else opened(FILE)
 
 
 def _float32_file(model: Any, target: Path) -> Path:

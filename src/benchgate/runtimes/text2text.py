@@ -17,15 +17,15 @@ class SteppedSession:
     """
 
     def __init__(self, stepper: Any, model: Text2TextModel) -> None:
-        self.stepper, self.model = stepper, model
+        self.stepper, self.limits = stepper, decoding.FixedLimits.of(model)
         self.identity = ""
 
     def __call__(self, inputs: Sequence[Sequence[int]]) -> list[list[int]]:
         """Greedy answers to source token ids, as long as the model allows."""
-        return self.generate(inputs, self.model.max_target)
+        return self.generate(inputs, self.limits.max_target)
 
     def generate(self, sources: Sequence[Sequence[int]], max_new_tokens: int, beams: int = 1) -> list[list[int]]:
-        return decoding.generate(self.stepper, self.model, sources, max_new_tokens, beams)
+        return decoding.generate(self.stepper, self.limits, sources, max_new_tokens, beams)
 
     @property
     def kernel(self) -> Mapping[str, Any]:

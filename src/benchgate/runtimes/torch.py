@@ -7,7 +7,7 @@ none, `build()` is used and its weights are replaced.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -65,9 +65,10 @@ COMPRESS: Mapping[str, Callable[[Any, Scheme], Any]] = {
     "int8-weight-only": _int8_weight_only,
     "int4-weight-only": _int4_weight_only,
 }
-# Methods that compress linear layers only: a task whose models are made of convolutions gains nothing from them.
+# Methods that compress linear layers only: what is made of other layers gains nothing from them.
 LINEAR_ONLY = frozenset({"int8-dynamic", "int8-weight-only", "int4-weight-only"})
-CONVOLUTIONAL_TASKS = frozenset({"detection"})
+# task, or `architecture` of a model that names it -> what its models are made of
+OTHER_LAYERS = {"detection": "convolutions", "lstm": "LSTM layers"}
 
 PLAIN_SESSION = "benchgate.runtimes.torch:TorchSession"
 # task -> the session that speaks its protocol; every other task gets a plain call
@@ -94,12 +95,13 @@ class TorchRuntime:
             return f"{model.name} is a file of another runtime's format, not a torch module"
         if scheme.method not in COMPRESS:
             return f"{self.name} has no {scheme.method} compression"
-        if scheme.method in LINEAR_ONLY and model.task in CONVOLUTIONAL_TASKS:
-            return f"{scheme.name} on {self.name} compresses linear layers, {model.task} models are convolutions"
+        for kind in (model.task, getattr(model, "architecture", "")):
+            if scheme.method in LINEAR_ONLY and kind in OTHER_LAYERS:
+                return f"{scheme.name} on {self.name} compresses linear layers, {kind} models are {OTHER_LAYERS[kind]}"
         return None
 
     def missing(self, device: str) -> str | None:
-        return _missing_compiler() if self.compiled and device == "cpu" else None
+        return missing_compiler() if self.compiled and device == "cpu" else None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         import torch
@@ -118,18 +120,24 @@ class TorchRuntime:
         module.load_state_dict(state, assign=True)
         module = module.requires_grad_(False).to(device)
         if self.compiled:
-            # inductor imports it in the middle of tracing, where its replacement of distutils has failed
-            import setuptools  # noqa: F401
-
-            # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
-            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-            torch._dynamo.reset()
-            torch._dynamo.utils.counters.clear()
-            for function in COMPILED.get(model.task, ("forward",)):
-                setattr(module, function, torch.compile(getattr(module, function)))
+            compile_functions(module, COMPILED.get(model.task, ("forward",)))
         return _session(self.session or SESSIONS.get(model.task, PLAIN_SESSION))(
             module, device, {"threads": threads, "compiled": self.compiled}, model
         )
+
+
+def compile_functions(module: Any, names: Sequence[str] = ("forward",)) -> None:
+    """Let torch.compile (inductor) have the module's functions; it compiles in the first call of each."""
+    # inductor imports it in the middle of tracing, where its replacement of distutils has failed
+    import setuptools  # noqa: F401
+    import torch
+
+    # A pool of compile workers has hung on small machines, and a compile time should not depend on it.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    for name in names:
+        setattr(module, name, torch.compile(getattr(module, name)))
 
 
 def _register_tensor_types() -> None:
@@ -158,7 +166,7 @@ def _session(place: str) -> Callable[..., Session]:
     return found
 
 
-def _missing_compiler() -> str | None:
+def missing_compiler() -> str | None:
     """torch.compile needs a C++ compiler on the CPU; the one it would take is asked of torch itself."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler

@@ -56,14 +56,14 @@ class TorchText2TextSession(TorchSession):
 
     def __init__(self, module: Any, device: str, kernel: Mapping[str, Any], model: Text2TextModel) -> None:
         super().__init__(module, device, kernel, model)
-        self.model = model
+        self.limits = decoding.FixedLimits.of(model)
         self.stepper = TorchStepper(module, device)
 
     def __call__(self, inputs: Sequence[Sequence[int]]) -> list[list[int]]:
-        return self.generate(inputs, self.model.max_target)
+        return self.generate(inputs, self.limits.max_target)
 
     def generate(self, sources: Sequence[Sequence[int]], max_new_tokens: int, beams: int = 1) -> list[list[int]]:
-        found = decoding.generate(self.stepper, self.model, sources, max_new_tokens, beams)
+        found = decoding.generate(self.stepper, self.limits, sources, max_new_tokens, beams)
         if self.kernel.get("compiled"):
             self.kernel["graphs"] = _graphs()
         return found
@@ -86,10 +86,10 @@ class TorchGenerateSession(TorchText2TextSession):
     def generate(self, sources: Sequence[Sequence[int]], max_new_tokens: int, beams: int = 1) -> list[list[int]]:
         import torch
 
-        decoding.check(self.model, sources, max_new_tokens, beams)
+        decoding.check(self.limits, sources, max_new_tokens, beams)
         if not sources:
             return []
-        source, mask = (torch.from_numpy(part).to(self.device) for part in decoding.pad(sources, self.model.pad_token))
+        source, mask = (torch.from_numpy(part).to(self.device) for part in decoding.pad(sources, self.limits.pad_token))
         with torch.inference_mode():
             found = self.module.t5.generate(
                 input_ids=source, attention_mask=mask, generation_config=self._config(max_new_tokens, beams)
@@ -102,10 +102,10 @@ class TorchGenerateSession(TorchText2TextSession):
 
         return GenerationConfig(
             max_new_tokens=max_new_tokens, num_beams=beams, do_sample=False, early_stopping=beams > 1,
-            decoder_start_token_id=self.model.start_token, eos_token_id=self.model.end_token,
-            pad_token_id=self.model.pad_token,
+            decoder_start_token_id=self.limits.start_token, eos_token_id=self.limits.end_token,
+            pad_token_id=self.limits.pad_token,
         )  # fmt: skip
 
     def _answer(self, row: list[int]) -> list[int]:
         """Until the end token; padding follows it."""
-        return row[: row.index(self.model.end_token)] if self.model.end_token in row else row
+        return row[: row.index(self.limits.end_token)] if self.limits.end_token in row else row

@@ -1,0 +1,130 @@
+"""Training steps: forward, backward and the update, by size, context, batch and compiler; and where it stops fitting.
+
+`benchgate report t.json --table training` makes the table. A cell that does not fit, or is not done in time, is a row
+with that status and no failure.
+"""
+
+import statistics
+import time
+
+import pytest
+
+from benchgate import Unavailable
+from benchgate.runtimes.torch_training import TorchTrainingSession
+
+BOTH = ["torch-training", "torch-training-compile"]
+PRECISIONS = ["fp32", "bf16-autocast"]
+may_end_early = pytest.mark.xfail(raises=(MemoryError, TimeoutError), reason="does not fit here")
+# A step takes seconds: the first call and one more warm it up.
+few_rounds = pytest.mark.benchmark(min_rounds=3, max_time=1)
+AGREEMENT = 0.02
+ROUNDS = 150
+
+
+@pytest.mark.cells(model="decoder-s", runtime="torch-training")
+@pytest.mark.parametrize(("batch", "context"), [(4, 256)])
+@few_rounds
+@may_end_early
+def test_step(cell, batch, context, training_limits):
+    """A whole step; forward, backward and both come from the same rounds."""
+    cell.measure("step", batch=batch, context=context, meters=("flops",), **training_limits)
+
+
+@pytest.mark.cells(model="decoder-s", runtime="torch-training-compile")
+@pytest.mark.cells(model="decoder-m", runtime=BOTH)
+@pytest.mark.parametrize(("batch", "context"), [(1, 128)])
+@few_rounds
+@may_end_early
+def test_forward_backward(cell, batch, context, training_limits):
+    """Without optimizer, whose state takes as much memory again as weights and gradients. Compiling is first_call_s."""
+    cell.measure("forward_backward", batch=batch, context=context, meters=("flops",), **training_limits)
+
+
+@pytest.mark.cells(model="decoder-s", runtime="torch-training")
+@pytest.mark.parametrize(("batch", "context"), [(1, 128)])
+@few_rounds
+@may_end_early
+def test_memory_by_part(cell, batch, context, training_limits):
+    """Parameters, gradients, optimizer, activations; `benchgate plot` draws them over time."""
+    cell.measure("step", batch=batch, context=context, meters=("training-memory",), **training_limits)
+
+
+@pytest.mark.cells(model="decoder-s", runtime="torch-training")
+@pytest.mark.parametrize(("batch", "context", "memory_limit"), [(8, 256, "1GB")])
+@few_rounds
+@pytest.mark.xfail(raises=MemoryError, strict=True, reason="1 GB does not hold weights, gradients and activations")
+def test_out_of_memory(cell, batch, context, memory_limit):
+    """The limit is artificial; the end is real, and harms nobody."""
+    cell.measure("forward_backward", batch=batch, context=context, memory_limit=memory_limit, meters=())
+
+
+@pytest.mark.cells(model="decoder-tiny", runtime="torch-training")
+@pytest.mark.parametrize("operation", ["forward", "backward", "forward_backward", "step"])
+def test_operations(cell, operation):
+    """Each by itself, on a model so small that it costs nothing."""
+    cell.measure(operation, batch=4, context=128, meters=("flops",))
+
+
+@pytest.mark.full
+@pytest.mark.cells(model=["decoder-l", "decoder-xl"], scheme=PRECISIONS, runtime=BOTH)
+@pytest.mark.cells(model=["decoder-s", "decoder-m"], scheme="bf16-autocast", runtime=BOTH)
+@pytest.mark.parametrize(("batch", "context"), [(1, 128), (4, 256), (4, 1024)])
+@few_rounds
+@may_end_early
+def test_all_sizes(cell, batch, context, training_limits):
+    cell.measure("step", batch=batch, context=context, meters=("flops",), **training_limits)
+
+
+@pytest.mark.cells(model="decoder-tiny", runtime="torch-training")
+@pytest.mark.benchmark(min_rounds=ROUNDS, max_time=1)
+def test_agrees_with_a_bare_loop(cell, monkeypatch):
+    """Within 2 % of a loop written by hand, of which two iterations run before each of the cell's.
+
+    Those two are held against each other first: where equal code does not agree with itself, nothing can be said.
+    """
+    loop = BareLoop(cell.model.build(), batch=4, context=128)
+    run = TorchTrainingSession.run
+
+    def interleaved(session, *parts):
+        if parts == ("clear",):
+            loop.iteration(loop.first)
+            loop.iteration(loop.second)
+        run(session, *parts)
+
+    monkeypatch.setattr(TorchTrainingSession, "run", interleaved)
+    result = cell.measure("step", batch=4, context=128, threads=1, meters=())
+    laps = result.record.details["laps"]
+    for name in ("forward_s", "backward_s", "forward_backward_s"):
+        first, second, ours = (_typical(samples[name][-ROUNDS:]) for samples in (loop.first, loop.second, laps))
+        if abs(first / second - 1) > AGREEMENT / 2:
+            raise Unavailable(f"{name} of the bare loop differs from itself by {first / second - 1:+.1%}: too noisy")
+        assert ours == pytest.approx((first + second) / 2, rel=AGREEMENT), name
+
+
+def _typical(samples):
+    """The lower quartile: neighbours make calls slower and never faster."""
+    return statistics.quantiles(samples, n=4)[0]
+
+
+class BareLoop:
+    """What anybody would write to time a step."""
+
+    def __init__(self, module, batch, context):
+        import torch
+
+        self.module, self.loss = module.train(), torch.nn.functional.cross_entropy
+        self.optimizer = torch.optim.AdamW(module.parameters())
+        self.tokens, self.targets = torch.randint(module.vocabulary, (2, batch, context))
+        self.first, self.second = ({"forward_s": [], "backward_s": [], "forward_backward_s": []} for _ in range(2))
+
+    def iteration(self, samples):
+        self.optimizer.zero_grad()
+        start = time.perf_counter()
+        logits = self.module(self.tokens)
+        loss = self.loss(logits.flatten(0, 1), self.targets.flatten())
+        middle = time.perf_counter()
+        loss.backward()
+        end = time.perf_counter()
+        self.optimizer.step()
+        for name, seconds in zip(samples, (middle - start, end - middle, end - start), strict=True):
+            samples[name].append(seconds)

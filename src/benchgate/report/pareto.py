@@ -1,0 +1,152 @@
+"""Size, accuracy and speed of a model's cells in one picture: which ones no other cell beats in everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchgate.core import Cell, Metric
+from benchgate.metrics import TABLE
+from benchgate.report.figures import COLOURS, save
+from benchgate.report.units import scale, three_digits
+from benchgate.results import Record
+
+SIZE = "size_bytes"
+# The first that a model's cells have is its accuracy, and its speed.
+ACCURACIES = ("top1", "ap", "agreement_ap", "exact_match", "accuracy")
+SPEEDS = ("decode_tokens_per_s", "throughput_per_s", "prefill_tokens_per_s")
+# Square points of the smallest and the largest marker; the area goes by the speed.
+SMALLEST, LARGEST = 30.0, 400.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cell: bytes, an accuracy (higher is better), and tokens/s or the like where it was measured."""
+
+    scheme: str
+    runtime: str
+    size: float
+    accuracy: Metric
+    speed: float | None
+
+    def beats(self, other: Point, with_speed: bool) -> bool:
+        """At least as good in everything and better in something."""
+        ours, theirs = self._goods(with_speed), other._goods(with_speed)
+        return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
+
+    def _goods(self, with_speed: bool) -> tuple[float, ...]:
+        own = (-self.size, self.accuracy.value)
+        return (*own, self.speed or 0.0) if with_speed else own
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The cells of one model, scored on one data set. `speed` is the metric's name, or "" where not all have one."""
+
+    model: str
+    data: str
+    accuracy: str
+    speed: str
+    points: Sequence[Point]
+
+    def front(self) -> list[Point]:
+        """The cells that none beats in size, accuracy and (where all cells have it) speed; smallest first."""
+        best = [p for p in self.points if not any(o.beats(p, bool(self.speed)) for o in self.points)]
+        return sorted(best, key=lambda point: point.size)
+
+
+def pictures(records: Iterable[Record]) -> Iterator[Picture]:
+    """A picture for each model and data set with at least two cells of known size and accuracy.
+
+    Only cells at their default parameters; a speed is left out unless all cells have it from one machine.
+    """
+    plain = [record for record in records if record.is_baseline and not record.params]
+    for model in dict.fromkeys(record.cell["model"] for record in plain):
+        own = [record for record in plain if record.cell["model"] == model]
+        found = next((a for a in ACCURACIES if any(a in r.metrics for r in own)), "")
+        scored = [r for r in own if found in r.metrics and SIZE in r.metrics]
+        for data in dict.fromkeys(map(_data, scored)):
+            cells = {_cell(r): r for r in scored if _data(r) == data}
+            if len(cells) > 1:
+                yield _picture(model, data, found, list(cells.values()), own)
+
+
+def _picture(model: str, data: str, accuracy: str, scored: Sequence[Record], own: Sequence[Record]) -> Picture:
+    cells = [_cell(record) for record in scored]
+    speed, values = next(((name, v) for name in SPEEDS if (v := _speeds(name, cells, own)) is not None), ("", {}))
+    points = [
+        Point(r.cell["scheme"], r.cell["runtime"], r.metrics[SIZE].value, r.metrics[accuracy], values.get(_cell(r)))
+        for r in scored
+    ]
+    return Picture(model, data, accuracy, speed, points)
+
+
+def _speeds(name: str, cells: Sequence[str], own: Sequence[Record]) -> dict[str, float] | None:
+    """The metric of each cell, or None where one has it not, or they are of different machines."""
+    having = [record for record in own if name in record.metrics and _cell(record) in cells]
+    machines = {json.dumps(dict(record.machine), sort_keys=True) for record in having}
+    values = {_cell(record): record.metrics[name].value for record in having}
+    return values if len(machines) == 1 and len(values) == len(cells) else None
+
+
+def _cell(record: Record) -> str:
+    return str(Cell(**record.cell))
+
+
+def _data(record: Record) -> str:
+    data = record.details.get("data")
+    if not isinstance(data, dict):
+        return ""
+    return f"{data.get('dataset', data.get('name', ''))}, n={data.get('n', '?')}, {str(data.get('sha256', ''))[:8]}"
+
+
+def named(found: Iterable[Picture]) -> Iterator[tuple[str, Picture]]:
+    """A file name, without its suffix, for each: `pareto-MODEL`, numbered where a model was scored on several data."""
+    seen: dict[str, int] = {}
+    for picture in found:
+        seen[picture.model] = seen.get(picture.model, 0) + 1
+        number = f"-{seen[picture.model]}" if seen[picture.model] > 1 else ""
+        yield f"pareto-{picture.model.replace('/', '--')}{number}", picture
+
+
+def draw(picture: Picture, path: Path) -> Path:
+    """Write one picture: x size, y accuracy with its intervals, area the speed; filled what no cell beats."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    factor, unit = scale([point.size for point in picture.points], "B")
+    front = picture.front()
+    runtimes = list(dict.fromkeys(point.runtime for point in picture.points))
+    fastest = max((point.speed or 0.0 for point in picture.points), default=0.0)
+    for point in picture.points:
+        colour = COLOURS[runtimes.index(point.runtime) % len(COLOURS)]
+        x, y, metric = point.size / factor, point.accuracy.value, point.accuracy
+        if metric.low is not None and metric.high is not None:
+            bounds = [[max(0.0, y - metric.low)], [max(0.0, metric.high - y)]]
+            axes.errorbar(x, y, yerr=bounds, ecolor=colour, elinewidth=0.8, capsize=2, fmt="none", alpha=0.5)
+        area = SMALLEST if not point.speed or not fastest else max(SMALLEST, LARGEST * point.speed / fastest)
+        face = colour if point in front else "none"
+        axes.scatter(x, y, s=area, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
+        said = f" {three_digits(point.speed)}/s" if point.speed else ""
+        axes.annotate(f"{point.scheme}{said}", (x, y), xytext=(6, 5), textcoords="offset points", fontsize=7.5)
+    axes.plot([p.size / factor for p in front], [p.accuracy.value for p in front], color="0.6", linewidth=0.8, zorder=1)
+    _describe(axes, picture, runtimes, unit)
+    return save(figure, path)
+
+
+def _describe(axes: Any, picture: Picture, runtimes: Sequence[str], unit: str) -> None:
+    from matplotlib.lines import Line2D
+
+    row = TABLE[picture.accuracy]
+    speed = f"; area: {TABLE[picture.speed].title}" if picture.speed else ""
+    axes.set_title(
+        f"{picture.model} ({picture.data})\nfilled: no cell is better in everything{speed}", loc="left", fontsize=9
+    )
+    axes.set_xlabel(f"{TABLE[SIZE].title} [{unit}]")
+    axes.set_ylabel(row.title)
+    marks = [Line2D([], [], marker="o", linestyle="", color=COLOURS[i % len(COLOURS)]) for i in range(len(runtimes))]
+    axes.legend(marks, runtimes, fontsize=8, frameon=False)
