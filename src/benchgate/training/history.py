@@ -13,7 +13,7 @@ from typing import Any
 from benchgate import cache
 from benchgate.core import BenchgateError
 from benchgate.packages import missing_packages
-from benchgate.report.plots import COLOURS
+from benchgate.report.figures import COLOURS
 
 
 @dataclass(frozen=True)
