@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchgate.core import BenchgateError, InvalidOutput
+from benchgate.core import BenchgateError, InvalidOutput, Unavailable
 from benchgate.training.models import TOKENIZER, WEIGHTS, read_report
 from benchgate.training.train import Changes, train
 from tests.training.tiny import LSTM, T5, TRANSFORMER
@@ -83,6 +83,13 @@ def test_another_seed_makes_another_model_which_takes_the_name(benchgate_cache):
     assert LSTM.version == before
 
 
+def test_weights_of_another_architecture_ask_for_training(benchgate_cache):
+    train(LSTM, Changes(steps=3), "cpu")
+    changed = replace(LSTM, make=TRANSFORMER.make)
+    with pytest.raises(Unavailable, match=r"tiny-lstm has changed since it was trained .*; benchgate train tiny-lstm"):
+        changed.build()
+
+
 def test_no_better_dev_for_a_while_ends_it_with_the_best_weights(benchgate_cache):
     model = replace(LSTM, recipe=replace(LSTM.recipe, steps=500, evaluate_every=10, patience=2, learning_rate=1e-7))
     report = read_report(train(model, Changes(), "cpu"))
@@ -117,6 +124,22 @@ def test_a_checkpoint_holds_no_pickle(benchgate_cache):
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert {name.partition(".")[0] for name in header} == {"__metadata__", "weights", "best", "optimizer", "random"}
+
+
+@pytest.mark.parametrize("name", ["rewrite-t5", "rewrite-transformer", "rewrite-lstm"])
+def test_the_models_of_this_repository_can_be_made(name):
+    import torch
+
+    import fixtures.reformulation_models  # noqa: F401
+    from benchgate.core import models
+
+    model = models[name]
+    module = model.make(vocabulary=40, **model.shape)
+    source = torch.full((1, model.max_source), 5)
+    target = torch.full((1, model.max_target), 5)
+    assert module(source, torch.ones_like(source), target).shape == (1, model.max_target, 40)
+    with pytest.raises(Unavailable, match=f"{name} is not trained; benchgate train {name}"):
+        model.build()
 
 
 # The command

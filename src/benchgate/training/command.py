@@ -138,7 +138,7 @@ def _print(console: Console, rows: Sequence[dict[str, Any]], as_json: bool, note
         return
     table = Table(box=None, pad_edge=False)
     for column in ("model", "device"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("batch size", "steps/s", "epoch time", "peak memory", "memory pressure"):
         table.add_column(column, justify="right")
     table.add_column("status")

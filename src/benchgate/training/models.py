@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchgate import cache
-from benchgate.core import Unavailable
+from benchgate.core import DataError, Unavailable
 from benchgate.packages import missing_packages
 from benchgate.rewrites import Rewrites
 from benchgate.text_codec import END_ID, PAD_ID, Codec, unigram_codec
@@ -34,6 +34,7 @@ UNTRAINED = "untrained"
 class TrainedModel:
     """A text2text model by what it is made from. `make(vocabulary=..., **shape)` gives the untrained module.
 
+    `shape` must name everything that `make` depends on: it is what the version knows of the architecture.
     Runtimes that know only some architectures ask for `architecture` ("t5", ...).
     `data(split)` gives the examples of "train" and "dev". Sources and targets are cut to `max_source` and `max_target`
     tokens. All models begin to decode with the padding token, as T5 does.
@@ -71,7 +72,12 @@ class TrainedModel:
         from benchgate.training.checkpoint import put_weights
 
         module = self.structure()
-        put_weights(module, load_file(self.folder() / WEIGHTS))
+        try:
+            put_weights(module, load_file(self.folder() / WEIGHTS))
+        except DataError as error:
+            raise Unavailable(
+                f"{self.name} has changed since it was trained ({error}); benchgate train {self.name}"
+            ) from error
         return module.eval()
 
     def structure(self) -> Any:
