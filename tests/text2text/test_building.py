@@ -114,6 +114,9 @@ def test_what_cannot_be_had_is_skipped_and_what_breaks_has_failed():
     assert "letters-gone-shouting-cpu: skipped: needs something" in text
     assert "letters-bad-shouting-cpu: failed: weights are NaN" in text
     assert "left out, 2 x no bf16 here" in text
+    many = printed([gone], Counter({f"no {i}": 2 for i in range(9)}))
+    assert "left out, 18 combinations that make no sense; --scheme NAME says why" in many
+    assert "no 3" not in many
 
 
 def test_texts_are_counted_against_fp32_on_torch_and_differences_shown():

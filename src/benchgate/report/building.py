@@ -12,6 +12,7 @@ from benchgate.building import BEAMS, Built
 from benchgate.report.units import human
 
 SHOWN_DIFFERENCES = 2
+SHOWN_REASONS = 8
 
 
 def print_built(console: Console, found: Sequence[Built], nonsense: Counter[str]) -> None:
@@ -22,7 +23,9 @@ def print_built(console: Console, found: Sequence[Built], nonsense: Counter[str]
     for built in found:
         if built.path is None:
             console.print(f"{built.cell}: {'failed' if built.failed else 'skipped'}: {built.reason}", soft_wrap=True)
-    for reason, count in nonsense.most_common():
+    if len(nonsense) > SHOWN_REASONS:
+        console.print(f"left out, {nonsense.total()} combinations that make no sense; --scheme NAME says why")
+    for reason, count in nonsense.items() if len(nonsense) <= SHOWN_REASONS else ():
         console.print(f"left out, {count} x {reason}", soft_wrap=True)
     for built in found:
         _print_differences(console, built)
