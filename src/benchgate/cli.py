@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Verb = Callable[[argparse.Namespace, Console], int]
 WORSE, UNUSABLE = 1, 2
+# Loggers of libraries that speak up when they are imported: of CUDA kernels that a CPU build has not, of types.
+CHATTER = ("torchao", "torch.utils._pytree")
 # Columns that the table of `evaluate` needs; a narrow terminal wraps it.
 WIDE = 112
 FORMATS = ("table", "markdown", "csv", "json")
@@ -36,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. An error of ours is one message on standard error and exit code 2, never a traceback."""
     arguments = _parser().parse_args(argv)
     verb: Verb = arguments.verb
+    for name in CHATTER:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         return verb(arguments, Console(highlight=False, markup=False))
     except BenchgateError as error:

@@ -12,8 +12,9 @@ BUILTIN = (
     Scheme("int8-weight-only", 8, "int8-weight-only"),
     # Weights and activations int8, activation ranges from calibration data.
     Scheme("int8-static", 8, "int8-static"),
-    # Weights int4 in groups along the input dimension, one scale and zero point a group.
-    Scheme("int4-weight-only", 4, "int4-weight-only", {"group_size": 64}),
+    # Weights int4 in groups along the input dimension, one scale and zero point a group. Groups of 32 as in GGUF: small
+    # models that are rounded in larger ones, without calibration, lose a fifth and more of their accuracy.
+    Scheme("int4-weight-only", 4, "int4-weight-only", {"group_size": 32}),
 )
 
 for _scheme in BUILTIN:

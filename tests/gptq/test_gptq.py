@@ -138,9 +138,9 @@ def test_a_vocabulary_of_any_size_and_an_untied_head(load, tmp_path, monkeypatch
 def test_a_group_that_does_not_divide_a_layer(tmp_path):
     model = TinyLlama(hidden_size=96, num_attention_heads=3, num_key_value_heads=3, intermediate_size=128)
     with pytest.raises(
-        DataError, match=r"gptq-4: group_size 64 does not divide the 96 inputs of .*; it could be 32, 16"
+        DataError, match=r"gptq-8: group_size 64 does not divide the 96 inputs of .*; it could be 32, 16"
     ):
-        runtimes["gptq"].build(model, schemes["gptq-4"], tmp_path)
+        runtimes["gptq"].build(model, schemes["gptq-8"], tmp_path)
 
 
 def test_weights_that_do_not_fit_float16(tmp_path):

@@ -56,7 +56,7 @@ def test_sum(cell, thing):
     [
         ("--cell-model=fake-x", "unknown model 'fake-x'; did you mean 'fake-*known: *fake-a, fake-b, fake-c*"),
         ("--cell-scheme=int8-dinamic", "unknown scheme 'int8-dinamic'; did you mean 'int8-dynamic'*known: bf16, *"),
-        ("--cell-runtime=fakr", "unknown runtime 'fakr'; did you mean 'fake'? known: absent, fake, *"),
+        ("--cell-runtime=fakr", "unknown runtime 'fakr'; did you mean 'fake'? known: absent, *fake, *"),
         ("--cell-device=cpuu", "unknown device 'cpuu'; did you mean 'cpu'*known: cpu, cuda, *"),
         ("--meters=latency,memori", "unknown meter 'memori'; did you mean 'memory'*known: energy, *"),
         ("--need=faek", "unknown --need 'faek'; did you mean 'fake'*known: *"),

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchgate import cli
 from benchgate.core import BenchgateError, DataError
-from benchgate.serving.load import Level, Tally, arrivals, measure
+from benchgate.serving.load import WARM_UP, Level, Tally, arrivals, measure
 from benchgate.serving.load_report import figures, load_table, read_bodies
 from tests.serving.fakes import EchoSession
 from tests.serving.live import live
@@ -49,7 +49,9 @@ def test_a_stall_of_the_server_counts_for_all_that_came_meanwhile():
     with live(session, max_batch=1000, queue=1000) as server:
 
         def stall() -> None:
-            time.sleep(0.3)
+            # In the middle of the load, whenever that begins.
+            while len(session.batches) < WARM_UP + 10:
+                time.sleep(0.005)
             session.gate.clear()
             time.sleep(0.5)
             session.gate.set()

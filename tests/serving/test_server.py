@@ -101,14 +101,14 @@ def test_a_client_that_leaves_takes_its_work_with_it():
     session = EchoSession()
     session.gate.clear()
     with live(session) as server, server.connection() as first:
-        first.sendall(post(b'{"query": "first"}'))
+        first.sendall(post(b'{"query": "first"}', "connection: close"))
         assert session.entered.wait(5)
         with server.connection() as second:
             second.sendall(post(b'{"query": "second"}'))
             wait_for(lambda: server.batcher.waiting == 1)
         wait_for(lambda: server.batcher.waiting == 0)
         session.gate.set()
-        assert b'"FIRST"' in first.recv(65536)
+        assert b'"FIRST"' in read_all(first)
     assert session.batches == [1]
 
 

@@ -112,7 +112,7 @@ def test_answers_have_the_time_from_text_to_text(monkeypatch):
 
 def test_the_task_is_registered_and_samples_token_ids():
     task = tasks["text2text"]
-    assert list(operations(task)) == ["reformulate", "generate"]
+    assert list(operations(task)) == ["reformulate", "generate", "request"]
     assert [FakeModel().decode(source) for source in task.sample(FakeModel(), 2)] == ["\nquery 0", "x\nquery 1"]
 
 

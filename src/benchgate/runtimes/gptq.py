@@ -57,12 +57,12 @@ def gptq_scheme(
     return Scheme(name, bits, "gptq", options)
 
 
-# Groups of 64: the hidden size of small models is often no multiple of 128. At 2 bits, smaller groups with zero points
-# are the least that leaves a model anything.
+# Groups of 64: the hidden size of small models is often no multiple of 128. From 4 bits down, smaller groups with zero
+# points keep more of a small model for half a bit a weight.
 SCHEMES = (
     gptq_scheme("gptq-8", 8),
-    gptq_scheme("gptq-4", 4),
-    gptq_scheme("gptq-3", 3),
+    gptq_scheme("gptq-4", 4, group_size=32, sym=False),
+    gptq_scheme("gptq-3", 3, group_size=32, sym=False),
     gptq_scheme("gptq-2", 2, group_size=32, sym=False),
 )
 
