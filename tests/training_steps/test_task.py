@@ -53,7 +53,7 @@ class PaperSession:
         return Flops(forward=100, forward_backward=300)
 
     def matmul_peak(self):
-        return 50.0
+        return 500.0
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_flops_are_those_of_the_operations_own_passes(operation, work, benchmark
     found = FlopsMeter().measure(run)
     assert found["flops_per_call"].value == work
     assert found["flops_per_s"].value == pytest.approx(work / EXPECTED[operation])
-    assert found["mfu"].value == pytest.approx(work / EXPECTED[operation] / 50.0)
+    assert found["mfu"].value == pytest.approx(work / EXPECTED[operation] / 500.0)
 
 
 @pytest.mark.benchmark(timer=CLOCK)
@@ -141,6 +141,16 @@ def test_flops_of_a_run_without_timing_have_no_rate(benchmark):
     run.benchmark = SimpleNamespace(stats=None)
     assert set(FlopsMeter().measure(run)) == {"flops_forward", "flops_forward_backward", "flops_per_call"}
     assert set(run.missing) >= {"flops_per_s", "mfu"}
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+def test_a_peak_that_the_cell_exceeds_is_none(benchmark, monkeypatch):
+    monkeypatch.setattr(PaperSession, "matmul_peak", lambda self: 1e-9)
+    run, _ = measured("forward", benchmark, PaperSession())
+    found = FlopsMeter().measure(run)
+    assert "flops_per_s" in found
+    assert not found.keys() & {"mfu", "matmul_peak_flops_per_s"}
+    assert "measure again on a quiet one" in run.missing["mfu"]
 
 
 @pytest.mark.benchmark(timer=CLOCK)

@@ -44,6 +44,14 @@ class FlopsMeter:
         rate = work / run.benchmark.stats.stats.median
         peak = session.matmul_peak()
         found["flops_per_s"] = metric("flops_per_s", rate, method="flops_per_call / median of rounds")
+        if rate > peak:
+            # No share of a peak is above 1: the products were timed beside a neighbour.
+            run.missing |= dict.fromkeys(
+                ("matmul_peak_flops_per_s", "mfu"),
+                f"{rate:.3g} FLOP/s are more than the {peak:.3g} of the matrix products that were timed as the peak: the "
+                "machine was busy then; measure again on a quiet one",
+            )
+            return found
         found["matmul_peak_flops_per_s"] = metric("matmul_peak_flops_per_s", peak, method="best square matrix product")
         found["mfu"] = metric("mfu", rate / peak, method="flops_per_s / matmul_peak_flops_per_s")
         return found
