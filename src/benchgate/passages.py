@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchgate import samples
 from benchgate.assets import Asset, HubFile, assets, fetch
 from benchgate.core import DataError
 
@@ -54,12 +54,7 @@ class Passages:
 
         Raises DataError for n < 1.
         """
-        if n < 1:
-            raise DataError(f"a sample needs at least one passage, got {n}; give --samples a number >= 1")
-        if n >= len(self.items):
-            return self
-        chosen = sorted(random.Random(seed).sample(range(len(self.items)), n))
-        return replace(self, items=tuple(self.items[i] for i in chosen), seed=seed)
+        return samples.sample(self, n, seed, "--samples")
 
     def describe(self) -> dict[str, Any]:
         """What the report says of the data beside every figure made with it."""

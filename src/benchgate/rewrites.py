@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchgate import samples
 from benchgate.core import DataError, Registry
 
 MAX_LINE_BYTES = 1 << 20
@@ -58,12 +58,7 @@ class Rewrites:
 
         Raises DataError for n < 1.
         """
-        if n < 1:
-            raise DataError(f"a sample needs at least one example, got {n}; give --limit a number >= 1")
-        if n >= len(self.items):
-            return self
-        chosen = sorted(random.Random(seed).sample(range(len(self.items)), n))
-        return replace(self, items=tuple(self.items[i] for i in chosen), seed=seed)
+        return samples.sample(self, n, seed, "--limit")
 
     def describe(self) -> dict[str, Any]:
         """What the report says of the data beside every figure made with it."""

@@ -135,7 +135,7 @@ def test_a_sample_of_everything_is_everything(n):
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_a_sample_of_nothing_is_refused(n):
-    with pytest.raises(DataError, match=f"at least one example, got {n}"):
+    with pytest.raises(DataError, match=f"at least one item, got {n}"):
         MANY.sample(n)
 
 

@@ -48,7 +48,7 @@ class FlopsMeter:
             # No share of a peak is above 1: the products were timed beside a neighbour.
             run.missing |= dict.fromkeys(
                 ("matmul_peak_flops_per_s", "mfu"),
-                f"{rate:.3g} FLOP/s are more than the {peak:.3g} of the matrix products that were timed as the peak: the "
+                f"{rate:.3g} FLOP/s are more than the {peak:.3g} of the matrix products timed as the peak: the "
                 "machine was busy then; measure again on a quiet one",
             )
             return found

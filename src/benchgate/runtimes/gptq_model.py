@@ -47,6 +47,20 @@ def _quiet() -> Iterator[None]:
             bars.enable_progress_bar()
 
 
+@contextlib.contextmanager
+def _workers_raise() -> Iterator[None]:
+    """GPTQModel 7.6.0 ends the whole process when one of its workers fails, be it for lack of memory. The task's future
+    has the error by then, and raises it where the result is waited for."""
+    from gptqmodel.utils.threadx import _DeviceWorker
+
+    abort = _DeviceWorker._abort_process
+    _DeviceWorker._abort_process = lambda self, error: None
+    try:
+        yield
+    finally:
+        _DeviceWorker._abort_process = abort
+
+
 def quantize(source: Path, scheme: Scheme, blocks: Sequence[Sequence[int]], out: Path, name: str) -> None:
     """Quantize the transformers folder `source` on the CPU, layer by layer, into `out`.
 
@@ -67,7 +81,7 @@ def quantize(source: Path, scheme: Scheme, blocks: Sequence[Sequence[int]], out:
     )
     source, out = source.resolve(), out.resolve()
     # GPTQModel writes a folder `logs` where the process stands; `source` goes when the work is done.
-    with contextlib.chdir(source), _quiet():
+    with contextlib.chdir(source), _quiet(), _workers_raise():
         model = gptqmodel.GPTQModel.load(str(source), config, device="cpu", dtype=torch.float32)
         check_groups(model.model, options["group_size"], f"{name} as {scheme.name}")
         examples = [{"input_ids": [list(b)], "attention_mask": [[1] * len(b)]} for b in blocks]
