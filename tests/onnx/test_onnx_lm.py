@@ -12,18 +12,18 @@ from benchgate.tasks import causal_lm
 from tests.ggml.tiny_llama import VOCABULARY, TinyLlama
 
 pytestmark = pytest.mark.backend("onnxruntime")
-INT4 = ["int4-weight-only", "int4-g32"]
-GROUP_32 = Scheme("int4-g32", 4, "int4-weight-only", {"group_size": 32})
+INT4 = ["int4-weight-only", "int4-g16"]
+GROUP_16 = Scheme("int4-g16", 4, "int4-weight-only", {"group_size": 16})
 SCHEMES = {
     "fp32": schemes["fp32"],
     "int8-dynamic": schemes["int8-dynamic"],
     INT4[0]: schemes[INT4[0]],
-    INT4[1]: GROUP_32,
+    INT4[1]: GROUP_16,
 }
 RANDOM = np.random.default_rng(0)
 TOKENS = RANDOM.integers(0, VOCABULARY, (2, 9))
 # Largest difference of a logit from torch's, as a share of the largest: what weights in blocks may lose.
-CLOSE = {"fp32": 1e-5, "int8-dynamic": 0.05, "int4-weight-only": 0.5, "int4-g32": 0.5}
+CLOSE = {"fp32": 1e-5, "int8-dynamic": 0.05, "int4-weight-only": 0.5, "int4-g16": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_what_it_says_of_itself(load):
     assert quantized.kernel["operators"]["MatMulNBits float32"] == 14
     assert plain.kernel["dequantises_per_call"] is False
     assert "prefill" in quantized.kernel["dequantises_per_call"]
-    assert load("int4-g32").kernel["linear"] == "4 bits in blocks of 32, accuracy_level 0"
+    assert load("int4-g16").kernel["linear"] == "4 bits in blocks of 16, accuracy_level 0"
 
 
 def test_int8_computes_with_integer_activations(load, expected):
@@ -147,7 +147,7 @@ def test_sizes(folder, load):
     assert weights == pytest.approx(full, rel=0.1)
     four_bits = quantized - embedding
     assert four_bits < 0.25 * (full - embedding)
-    assert artifact_bytes(folder("int4-g32")) - embedding > four_bits, "smaller blocks have more scales"
+    assert artifact_bytes(folder("int4-g16")) - embedding > four_bits, "smaller blocks have more scales"
 
 
 @pytest.mark.parametrize(
