@@ -214,7 +214,7 @@ def test_a_pickle_bomb_is_refused(model, load):
             return os.mkdir, (str(marker),)
 
     path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(Exception, match=r"(?i)weights.only|mmap"):
+    with pytest.raises(DataError, match="not a whole state dict"):
         runtimes["torch"].load(path.parent, model, "cpu", 1)
     import torch
 

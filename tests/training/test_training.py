@@ -35,7 +35,8 @@ def killed_at(step):
 
 
 def partials(cache):
-    return list((cache / "partial").glob("*"))
+    """The checkpoints that are whole."""
+    return list((cache / "partial").glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("model", [T5, LSTM], ids=lambda model: model.name)
@@ -81,6 +82,16 @@ def test_another_seed_makes_another_model_which_takes_the_name(benchgate_cache):
     assert (first / WEIGHTS).read_bytes() != (second / WEIGHTS).read_bytes()
     assert train(LSTM, Changes(steps=3), "cpu", killed_at(1)) == first  # found, not trained again
     assert LSTM.version == before
+
+
+def test_a_model_of_other_data_is_not_scored_on_what_may_have_been_its_training(benchgate_cache):
+    train(LSTM, Changes(steps=3), "cpu")
+
+    def other(split):
+        return replace(LSTM.data(split), sha256="of other data")
+
+    with pytest.raises(Unavailable, match="tiny-lstm was trained on other data than there is now; benchgate train"):
+        replace(LSTM, data=other).build()
 
 
 def test_weights_of_another_architecture_ask_for_training(benchgate_cache):
@@ -191,7 +202,7 @@ def test_the_command_goes_on_after_a_signal(command, benchgate_cache, tmp_path, 
     process.kill()
     process.communicate()
     found = re.fullmatch(r"tiny-lstm: going on after step (\d+)\n", line)
-    assert found
+    assert found, line
     assert int(found[1]) % 50 == 0
 
 

@@ -6,6 +6,7 @@ none, `build()` is used and its weights are replaced.
 
 from __future__ import annotations
 
+import copyreg
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,6 +107,7 @@ class TorchRuntime:
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         import torch
 
+        _register_tensor_types()
         module = COMPRESS[scheme.method](model.build().eval(), scheme)
         torch.save(module.state_dict(), out / WEIGHTS)
 
@@ -158,10 +160,14 @@ def compile_functions(module: Any, names: Sequence[str] = ("forward",)) -> None:
 def _register_tensor_types() -> None:
     """torchao's modules name their tensor types as safe to load when they are imported; nothing else becomes so."""
     import torch
-    import torchao  # noqa: F401
     from torchao.prototype.quantization.int4 import Int4OpaqueTensor
+    from torchao.quantization.quant_primitives import MappingType
+    from torchao.quantization.quantize_.common import KernelPreference
 
     torch.serialization.add_safe_globals([Int4OpaqueTensor])
+    # Older Pythons (3.11.2 does) pickle a member of an enumeration through getattr, which no safe reader may allow.
+    for kind in (KernelPreference, MappingType):
+        copyreg.pickle(kind, lambda member: (type(member), (member.value,)))
 
 
 def _structure(model: Any) -> Any:

@@ -60,10 +60,13 @@ class TrainedModel:
         return UNTRAINED if folder is None else str(read_report(folder)["version"])
 
     def folder(self) -> Path:
-        """The trained artifact. Raises Unavailable before there is one."""
+        """The trained artifact. Raises Unavailable before there is one, and for one that was trained on other data than
+        there is now: what is held out today may have been its training."""
         folder = current(self.name)
         if folder is None:
             raise Unavailable(f"{self.name} is not trained; benchgate train {self.name}")
+        if read_report(folder)["data"]["dev"] != _dev_sha256(self.data):
+            raise Unavailable(f"{self.name} was trained on other data than there is now; benchgate train {self.name}")
         return folder
 
     def build(self) -> Any:
@@ -129,6 +132,12 @@ def make_current(name: str, folder: Path) -> None:
 
 def _pointer(name: str) -> Path:
     return cache.root() / "trained" / f"{name.replace('/', '--')}.txt"
+
+
+@functools.cache
+def _dev_sha256(data: Callable[[str], Rewrites]) -> str:
+    """Of the development split, which is small and changes with whatever makes the data."""
+    return data("dev").sha256
 
 
 @functools.cache
