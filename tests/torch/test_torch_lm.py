@@ -214,12 +214,12 @@ def test_a_pickle_bomb_is_refused(model, load):
             return os.mkdir, (str(marker),)
 
     path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(DataError, match="not a whole state dict"):
+    with pytest.raises(DataError, match=r"not a whole state dict|holds more than weights"):
         runtimes["torch"].load(path.parent, model, "cpu", 1)
     import torch
 
     torch.save({"weight": Bomb()}, path)
-    with pytest.raises(pickle.UnpicklingError, match=r"(?i)weights.only"):
+    with pytest.raises(DataError, match="holds more than weights and is not read"):
         runtimes["torch"].load(path.parent, model, "cpu", 1)
     assert not marker.exists()
 

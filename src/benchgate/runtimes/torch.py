@@ -136,7 +136,12 @@ def _read(path: Path, device: str) -> Any:
 
     try:
         return torch.load(path, map_location=device, mmap=device == "cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
+    except pickle.UnpicklingError as error:
+        # Without torch's own words, which advise to read it unsafely.
+        raise DataError(
+            f"{path}: holds more than weights and is not read; delete its folder to have it built again"
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{path}: not a whole state dict ({reason}); delete its folder to have it built again"
