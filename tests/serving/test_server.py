@@ -112,6 +112,15 @@ def test_a_client_that_leaves_takes_its_work_with_it():
     assert session.batches == [1]
 
 
+def test_an_answer_does_not_wait_for_an_acknowledgement():
+    with live() as server, server.connection() as connected:
+        connected.sendall(post(b'{"query": "a"}'))
+        wait_for(lambda: server.server.server_state.connections)
+        (connection,) = server.server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 # --- where it listens ---
 
 
