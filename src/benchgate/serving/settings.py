@@ -89,8 +89,8 @@ def listen(host: str, port: int, token: str | None) -> socket.socket:
             f"--host {host} can be reached from other machines and there is no token; set ${TOKEN_VARIABLE} or "
             "--token-file, or listen on --host 127.0.0.1"
         )
-    # With the protocol named, asyncio switches Nagle's algorithm off: an answer's head and body are two packets, and the
-    # second would wait 40 ms for the client's delayed acknowledgement of the first.
+    # With the protocol named, asyncio switches Nagle's algorithm off: an answer's head and body are two packets, and
+    # the second would wait 40 ms for the client's delayed acknowledgement of the first.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
