@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from benchgate.artifacts import artifact, artifact_bytes
 from benchgate.core import runtimes, schemes
+from benchgate.storage.artifacts import artifact, artifact_bytes
 from benchgate.tasks.detection import floor
 
 MODEL = "yolov3-tiny"

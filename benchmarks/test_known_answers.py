@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from benchgate.download import FetchError
+from benchgate.storage.download import FetchError
 from fixtures.language_model import lambada
 
 # lm-evaluation-harness on lambada_openai, n=5,153: accuracy (all target tokens greedy) and perplexity.

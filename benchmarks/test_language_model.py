@@ -3,7 +3,7 @@
 import pytest
 
 from benchgate.core import schemes
-from benchgate.paired import floor
+from benchgate.gate.paired import floor
 
 MODEL = "smollm2-135m"
 TORCH = ["torch"]

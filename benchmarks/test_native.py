@@ -10,10 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from benchgate import stats
-from benchgate.artifacts import artifact
-from benchgate.core import runtimes, schemes
-from benchgate.tasks.causal_lm import prompt_tokens
+from benchgate.core import runtimes, schemes, stats
+from benchgate.storage.artifacts import artifact
+from benchgate.tasks.causal_lm.task import prompt_tokens
 
 CONTEXT = 32
 LIMIT = 0.03
@@ -25,7 +24,7 @@ class BareLoop:
     """The same file, prompt and number of threads; nothing but the C calls, as llama-bench makes them."""
 
     def __init__(self, path, tokens):
-        from benchgate.runtimes.ggml_library import library
+        from benchgate.runtimes.ggml.library import library
 
         self.library = library()
         ffi, c = self.library.ffi, self.library.c

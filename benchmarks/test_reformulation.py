@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchgate import paired
-from benchgate.devices import usable_cores
-from benchgate.run import load
-from benchgate.tasks.text2text import LENGTHS, rewrite
+from benchgate.gate import paired
+from benchgate.machine.devices import usable_cores
+from benchgate.measuring.run import load
+from benchgate.tasks.text2text.task import LENGTHS, rewrite
 from fixtures.reformulation import load_split
 from fixtures.reformulation_grammar import SIZES
 

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 
 from benchgate.core import Cell
-from benchgate.reformulate import Reformulator, checked
-from benchgate.rewrites import load
 from benchgate.serving.process import connect, post, server_process
+from benchgate.serving.reformulate import Reformulator, checked
+from benchgate.tasks.text2text.rewrites import load
 
 PAIRS = 300
 RATES, CLIENTS, SECONDS = "25,50,100,200", "1,16", "5"
@@ -73,7 +73,7 @@ def _cost_of_the_api(server, reformulator):
 
 def _levels(server, file):
     """The figures of `benchgate load` by offered rate and by clients."""
-    command = [sys.executable, "-m", "benchgate.cli", "load", server.url, "--json", str(file)]
+    command = [sys.executable, "-m", "benchgate.commands.main", "load", server.url, "--json", str(file)]
     command += ["--rate", RATES, "--clients", CLIENTS, "--duration", SECONDS]
     subprocess.run(command, check=True)
     return json.loads(file.read_text())["levels"]

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from benchgate import Unavailable, stats
-from benchgate.runtimes.torch_training import TorchTrainingSession
+from benchgate import Unavailable
+from benchgate.core import stats
+from benchgate.runtimes.torch.training_step import TorchTrainingSession
 
 BOTH = ["torch-training", "torch-training-compile"]
 PRECISIONS = ["fp32", "bf16-autocast"]

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from benchgate.core import Metric
-from benchgate.metrics import TABLE, metric
+from benchgate.core.metrics import TABLE, metric
 from benchgate.results import OUTCOMES, Record
 
 KEY = "benchmarks/test_spam.py::test_latency[spam-fp32-torch-cpu]"

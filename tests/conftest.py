@@ -13,8 +13,8 @@ import pytest
 from hypothesis import settings
 
 from benchgate.core import runtimes
-from benchgate.matrix import is_needed
-from benchgate.packages import missing_packages
+from benchgate.machine.packages import missing_packages
+from benchgate.pytest_plugin.matrix import is_needed
 from tests.loopback import Site, serving
 
 pytest_plugins = ["pytester"]
@@ -44,8 +44,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `backend(name)` need that runtime: without its packages a skip, under `--need` a failure."""
     for mark in item.iter_markers("backend"):
         (name,) = mark.args
-        if importlib.util.find_spec(f"benchgate.runtimes.{name}") is not None:
-            importlib.import_module(f"benchgate.runtimes.{name}")
         runtime = runtimes[name]
         reason = missing_packages(runtime.needs) or runtime.missing("cpu")
         if reason is None:

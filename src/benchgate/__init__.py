@@ -17,7 +17,7 @@ from benchgate.core import (
     schemes,
     tasks,
 )
-from benchgate.metrics import Row, add_row
+from benchgate.core.metrics import Row, add_row
 
 __version__ = "0.1.0"
 

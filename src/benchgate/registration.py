@@ -7,28 +7,28 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from benchgate import text2text_models
 from benchgate.core import BenchgateError, Model, models
-from benchgate.language_models import from_name
+from benchgate.tasks.causal_lm.models import from_name
+from benchgate.tasks.text2text import models as text2text_models
 
 BUILTIN = (
     "benchgate.schemes",
-    "benchgate.passages",
-    "benchgate.tasks.causal_lm",
+    "benchgate.tasks.causal_lm.passages",
+    "benchgate.tasks.causal_lm.task",
     "benchgate.tasks.detection",
-    "benchgate.tasks.text2text",
-    "benchgate.tasks.training",
-    "benchgate.runtimes.torch",
-    "benchgate.runtimes.torch_training",
-    "benchgate.runtimes.torch_generate",
-    "benchgate.runtimes.torchscript",
-    "benchgate.runtimes.onnxruntime",
-    "benchgate.runtimes.litert",
-    "benchgate.runtimes.litert_keras",
-    "benchgate.runtimes.ggml",
-    "benchgate.runtimes.ctranslate2",
-    "benchgate.runtimes.gptq",
-    "benchgate.fidelity",
+    "benchgate.tasks.text2text.task",
+    "benchgate.tasks.training_step.task",
+    "benchgate.runtimes.torch.runtime",
+    "benchgate.runtimes.torch.training_step",
+    "benchgate.runtimes.torch.generate",
+    "benchgate.runtimes.torchscript.runtime",
+    "benchgate.runtimes.onnx.runtime",
+    "benchgate.runtimes.litert.runtime",
+    "benchgate.runtimes.litert.keras",
+    "benchgate.runtimes.ggml.runtime",
+    "benchgate.runtimes.ctranslate2.runtime",
+    "benchgate.runtimes.gptq.runtime",
+    "benchgate.tasks.causal_lm.fidelity",
 )
 GROUP = "benchgate"
 

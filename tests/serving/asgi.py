@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchgate.reformulate import Reformulator
 from benchgate.serving.app import create_app
+from benchgate.serving.reformulate import Reformulator
 from benchgate.serving.settings import Settings
 from tests.serving.fakes import EchoSession, echo
 

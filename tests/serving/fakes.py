@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchgate.core import InvalidOutput
-from benchgate.reformulate import Reformulator
+from benchgate.serving.reformulate import Reformulator
 
 SEPARATOR = "\n"
 

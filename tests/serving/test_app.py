@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from benchgate.reformulate import MAX_CHARACTERS, MAX_TURNS
 from benchgate.serving.batching import Ticket
+from benchgate.serving.reformulate import MAX_CHARACTERS, MAX_TURNS
 from benchgate.serving.settings import MAX_QUERIES
 from tests.serving.asgi import JSON, Client, Reply, running
 from tests.serving.fakes import EchoSession, echo

@@ -15,12 +15,12 @@ import pytest
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from benchgate import chat
-from benchgate.reformulate import MAX_CHARACTERS
+from benchgate.serving import chat
+from benchgate.serving.reformulate import MAX_CHARACTERS
 from tests.serving.fakes import EchoSession, echo
 
 CTRL_C, CTRL_D, UP = "\x03", "\x04", b"\x1b[A"
-COMMAND = (sys.executable, "-m", "benchgate.cli", "chat")
+COMMAND = (sys.executable, "-m", "benchgate.commands.main", "chat")
 
 
 def talk(capsys: pytest.CaptureFixture[str], *typed: str) -> list[str]:

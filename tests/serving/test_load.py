@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from benchgate import cli
+from benchgate.commands import main as cli
 from benchgate.core import BenchgateError, DataError
 from benchgate.serving.load import WARM_UP, Level, Tally, arrivals, measure
 from benchgate.serving.load_report import figures, load_table, read_bodies

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import InvalidOutput
-from benchgate.reformulate import MAX_CHARACTERS, MAX_TURNS, BadInput, Question, Reformulator, checked, parse_question
+from benchgate.serving.reformulate import (
+    MAX_CHARACTERS,
+    MAX_TURNS,
+    BadInput,
+    Question,
+    Reformulator,
+    checked,
+    parse_question,
+)
 from tests.serving.fakes import EchoModel, EchoSession, echo
 
 

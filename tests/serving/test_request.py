@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from benchgate import rewrites
 from benchgate.core import BenchgateError, Cell
-from benchgate.rewrites import Rewrite, Rewrites, Split
 from benchgate.serving.process import ServerProcess, connect, post, server_process
 from benchgate.serving.request import request
-from benchgate.tasks.text2text import Text2TextTask
+from benchgate.tasks.text2text import rewrites
+from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites, Split
+from benchgate.tasks.text2text.task import Text2TextTask
 from tests.serving.fakes import EchoModel, EchoSession
 from tests.serving.live import live
 

@@ -197,7 +197,7 @@ def test_settings_do_not_show_the_token():
 
 def start(project: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "benchgate.cli", "serve", "echo-fp32-echoing-cpu", "--port", "0"],
+        [sys.executable, "-m", "benchgate.commands.main", "serve", "echo-fp32-echoing-cpu", "--port", "0"],
         cwd=project,
         env=environment,
         stderr=subprocess.PIPE,

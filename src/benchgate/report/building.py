@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchgate.building import BEAMS, Built
+from benchgate.measuring.building import BEAMS, Built
 from benchgate.report.units import human
 
 SHOWN_DIFFERENCES = 2

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from benchgate.core import Metric
-from benchgate.machine import differences
-from benchgate.metrics import GROUPS, TABLE, Row, row_of
-from benchgate.paired import ALPHA, bootstrap_difference, data_of, examples_of, mcnemar, same_data
+from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.gate.paired import ALPHA, bootstrap_difference, data_of, examples_of, mcnemar, same_data
+from benchgate.machine.fingerprint import differences
 from benchgate.results import Record, ResultsError, read_records
 
 By = Literal["machine", "environment"]

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from benchgate import cache, machine
-from benchgate.assets import Asset, state
 from benchgate.core import models, runtimes, schemes
-from benchgate.devices import devices
-from benchgate.packages import missing_packages, versions
+from benchgate.machine import fingerprint as machine
+from benchgate.machine.devices import devices
+from benchgate.machine.packages import missing_packages, versions
 from benchgate.report.units import human
+from benchgate.storage import cache
+from benchgate.storage.assets import Asset, state
 
 
 def asset_table(assets: Iterable[Asset]) -> Table:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchgate.cache import explained
 from benchgate.core import BenchgateError
-from benchgate.packages import missing_packages
+from benchgate.machine.packages import missing_packages
 from benchgate.report.figures import COLOURS
 from benchgate.report.units import scale
 from benchgate.results import Record
+from benchgate.storage.cache import explained
 
 
 def plot_memory(records: Sequence[Record], folder: Path, suffix: str = "svg") -> list[Path]:

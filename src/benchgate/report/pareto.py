@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import Cell, Metric
-from benchgate.metrics import TABLE
+from benchgate.core.metrics import TABLE
 from benchgate.report.figures import COLOURS, save
 from benchgate.report.units import human, scale, three_digits
 from benchgate.results import Record

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchgate.cache import explained
 from benchgate.core import BenchgateError
-from benchgate.metrics import TABLE, Row
-from benchgate.packages import missing_packages
+from benchgate.core.metrics import TABLE, Row
+from benchgate.machine.packages import missing_packages
 from benchgate.report import pareto
 from benchgate.report.figures import COLOURS, save
 from benchgate.report.tables import labels
 from benchgate.report.units import scale
 from benchgate.results import Record
+from benchgate.storage.cache import explained
 
 # One chart for each of these that any record has.
 PLOTTED = (

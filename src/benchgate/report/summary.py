@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
-from benchgate.gate import Finding
+from benchgate.gate.compare import Finding
+from benchgate.pytest_plugin.suite_run import Session
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record
-from benchgate.session import Session
 
 SAID = ("new", "gone", "regressed", "no longer measured", "improved", "not compared")
 

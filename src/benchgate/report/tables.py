@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchgate.core import Cell
-from benchgate.gate import Finding
-from benchgate.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.gate.compare import Finding
 from benchgate.report.units import human
 from benchgate.results import Record
 

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
-from benchgate.cache import explained
-from benchgate.gate import Finding
+from benchgate.gate.compare import Finding
 from benchgate.results import Record
+from benchgate.storage.cache import explained
 
 
 def print_findings(console: Console, findings: Sequence[Finding], failed: Sequence[Finding]) -> None:
@@ -35,7 +35,7 @@ def write_junit(path: Path, current: Sequence[Record], findings: Sequence[Findin
     suite.set("failures", str(sum(bool(found) for found in failing.values())))
     skipped = {r.key: r.reason for r in current if r.outcome == "skipped"}
     for key in keys:
-        case = ElementTree.SubElement(suite, "testcase", classname="benchgate.gate", name=key)
+        case = ElementTree.SubElement(suite, "testcase", classname="benchgate.gate.compare", name=key)
         if failing[key]:
             text = "\n".join(map(str, failing[key]))
             ElementTree.SubElement(case, "failure", message=str(failing[key][0])).text = text

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from benchgate.core import BenchgateError, InvalidOutput
-from benchgate.reformulate import BadInput, Question
 from benchgate.serving.batching import Batcher, NotReady, Served
+from benchgate.serving.reformulate import BadInput, Question
 
 log = logging.getLogger("benchgate.serving")
 

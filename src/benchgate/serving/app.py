@@ -13,11 +13,11 @@ from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from benchgate import __version__
-from benchgate.reformulate import BadInput, Reformulator, checked
 from benchgate.serving.answering import ClientGone, TooSlow, answer, problem
 from benchgate.serving.batching import Batcher, NotReady, QueueFull, Served
 from benchgate.serving.guard import Guard
 from benchgate.serving.monitoring import Monitoring
+from benchgate.serving.reformulate import BadInput, Reformulator, checked
 from benchgate.serving.schema import AnswerOut, AnswersOut, Body, FailureOut, ProblemOut, QueryIn, StateOut
 from benchgate.serving.settings import Settings
 

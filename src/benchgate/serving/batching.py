@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchgate.core import BenchgateError
-from benchgate.reformulate import Question, Reformulator
+from benchgate.serving.reformulate import Question, Reformulator
 
 
 class QueueFull(BenchgateError):

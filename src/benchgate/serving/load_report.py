@@ -9,11 +9,10 @@ from typing import Any
 
 from rich.table import Table
 
-from benchgate import stats
-from benchgate.core import DataError
-from benchgate.reformulate import BadInput, Question, checked, parse_question
+from benchgate.core import DataError, stats
 from benchgate.report.units import three_digits
 from benchgate.serving.load import Tally
+from benchgate.serving.reformulate import BadInput, Question, checked, parse_question
 
 PERCENTILES = {"p50_s": 0.50, "p90_s": 0.90, "p95_s": 0.95, "p99_s": 0.99}
 # What is sent where no file is given: short and longer conversations, as people type.

@@ -38,7 +38,7 @@ def server_process(cell: Cell, options: Sequence[str] = ()) -> Iterator[ServerPr
     At the end it is stopped as a service manager would, with SIGTERM. Raises BenchgateError with its own words where it
     does not start, or does not end well.
     """
-    command = [sys.executable, "-m", "benchgate.cli", "serve", cell.model, "--port", "0", *options]
+    command = [sys.executable, "-m", "benchgate.commands.main", "serve", cell.model, "--port", "0", *options]
     command += ["--scheme", cell.scheme, "--runtime", cell.runtime, "--device", cell.device]
     with tempfile.TemporaryFile("w+") as said, subprocess.Popen(command, stderr=said) as process:
         try:

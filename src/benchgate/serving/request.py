@@ -6,12 +6,12 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchgate import rewrites
 from benchgate.core import Session, Work
 from benchgate.serving.process import ServerProcess, connect, post
+from benchgate.tasks.text2text import rewrites
 
 if TYPE_CHECKING:
-    from benchgate.tasks.text2text import Text2TextModel
+    from benchgate.tasks.text2text.task import Text2TextModel
 
 
 def request(session: Session, model: Text2TextModel, server: ServerProcess) -> Work:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from benchgate.reformulate import MAX_CHARACTERS, MAX_TURNS
 from benchgate.serving.batching import Served
+from benchgate.serving.reformulate import MAX_CHARACTERS, MAX_TURNS
 from benchgate.serving.settings import MAX_QUERIES
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]

@@ -15,8 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from benchgate.reformulate import Reformulator
 from benchgate.serving.app import create_app
+from benchgate.serving.reformulate import Reformulator
 from benchgate.serving.settings import Settings
 
 # h11 and not httptools: it bounds a request's head, and its cost is far below the model's.

@@ -1,6 +1,6 @@
 """Object detection, scored by COCO's average precision: the task, and the data that describe a detector."""
 
-from benchgate.paired import Verdict
+from benchgate.gate.paired import Verdict
 from benchgate.tasks.detection.boxes import CellHead, QueryHead, YoloHead
 from benchgate.tasks.detection.data import DetectionData, Photo, load_coco, photographs
 from benchgate.tasks.detection.detecting import detect

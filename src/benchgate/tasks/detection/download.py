@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchgate.core import BenchgateError
-from benchgate.download import FetchError, download, file_sha256
+from benchgate.storage.download import FetchError, download, file_sha256
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from benchgate.core import DataError
-from benchgate.paired import Answer, Verdict
+from benchgate.gate.paired import Answer, Verdict
 from benchgate.tasks.detection.scoring import Evaluation, spread
 
 Z = 1.96

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchgate.core import DataError, Unavailable
-from benchgate.packages import missing_packages
+from benchgate.machine.packages import missing_packages
 from benchgate.tasks.detection.boxes import Array
 
 if TYPE_CHECKING:

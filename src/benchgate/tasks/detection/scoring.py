@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchgate.core import Unavailable
-from benchgate.packages import missing_packages
+from benchgate.machine.packages import missing_packages
 from benchgate.tasks.detection.boxes import Array
 from benchgate.tasks.detection.data import Truth
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from benchgate.core import DataError, Metric, Session, Work, tasks
-from benchgate.metrics import metric
+from benchgate.core.metrics import metric
 from benchgate.tasks.detection.boxes import Array
 from benchgate.tasks.detection.data import DetectionData, Exclusion, Truth
 from benchgate.tasks.detection.detecting import detect

@@ -1,0 +1,166 @@
+"""The verb `train` as the command line has it: options, progress, the table at the end."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchgate import registration
+from benchgate.core import BenchgateError, models
+from benchgate.machine.devices import devices
+from benchgate.report.units import human
+from benchgate.trainer import history
+from benchgate.trainer.models import TrainedModel, read_report
+from benchgate.trainer.recipe import Recipe
+from benchgate.trainer.sweep import Speed, measure
+from benchgate.trainer.train import Changes, Watch, train
+
+
+def add_train(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add it to the parser's `verbs` with the command line's own `add(verbs, name, function, help)`."""
+    parser = add(verbs, "train", run, "train a model of this folder into the cache; an interrupted run goes on")
+    parser.add_argument("model", metavar="MODEL", help="rewrite-t5, rewrite-transformer, rewrite-lstm, or your own")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="batches to train on (default: the model's recipe)")
+    length.add_argument("--epochs", type=float, metavar="N", help="passes over the training split instead of --steps")
+    parser.add_argument("--batch", type=int, metavar="N", help="examples a step")
+    parser.add_argument("--lr", type=float, metavar="X", help="highest learning rate")
+    parser.add_argument("--seed", type=int, metavar="N", help="of weights and order")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda or mps (default: cpu; with --sweep: all there are)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="for the loss curve (default: training/MODEL)")
+    parser.add_argument("--sweep", metavar="N,N,...", help="train nothing: measure some steps at each of these batches")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    registration.load_project(Path.cwd())
+    model = models[arguments.model]
+    if not isinstance(model, TrainedModel):
+        known = [found.name for found in models.values() if isinstance(found, TrainedModel)]
+        raise BenchgateError(f"{model.name} is not trained here; models that are: {', '.join(known) or 'none'}")
+    changes = Changes(arguments.steps, arguments.epochs, arguments.batch, arguments.lr, arguments.seed)
+    if arguments.sweep is not None:
+        here = [device.name for device in devices.values() if device.missing() is None]
+        speeds = measure(model, changes, _batches(arguments.sweep), [arguments.device] if arguments.device else here)
+        _print(console, [speed.as_dict() for speed in speeds], arguments.json, _SWEEP_NOTE)
+        return 0
+    with _progress(model.name) as watch:
+        folder = train(model, changes, arguments.device or "cpu", watch)
+    report = read_report(folder)
+    speed = Speed.of_run(report)
+    for path in _curve(report, arguments.out or Path("training") / model.name):
+        print(f"benchgate: {path}", file=sys.stderr)
+    _print(console, [speed.as_dict() | _outcome(report, folder)], arguments.json, _outcome_line(report, folder))
+    return 0
+
+
+def _batches(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise BenchgateError(f"--sweep {text}: whole numbers above 0 with commas between them are needed, as 16,64,256")
+    return found
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> Iterator[Watch]:
+    """A bar on standard error; where that is no terminal, a line after each evaluation."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        task = bars.add_task(f"{title}: data and tokenizer", total=None)
+        seen: int | None = None
+
+        def watch(recipe: Recipe, state: Any) -> None:
+            nonlocal seen
+            if seen is None and state.step > 1:
+                bars.console.print(f"{title}: going on after step {state.step - 1}", markup=False)
+            if seen is not None and len(state.rows) > seen and state.rows[-1].dev_loss is not None:
+                bars.console.print(_told(title, recipe, state.rows[-1]), markup=False, soft_wrap=True)
+            seen = len(state.rows)
+            loss = f" loss {state.rows[-1].loss:.3f}" if state.rows else ""
+            bars.update(task, completed=state.step, total=recipe.steps, description=f"{title}{loss}")
+
+        yield watch
+
+
+def _told(title: str, recipe: Recipe, row: history.Row) -> str:
+    return (
+        f"{title}: step {row.step}/{recipe.steps}, loss {row.loss:.3f}, dev loss {row.dev_loss:.3f}, "
+        f"dev exact match {row.dev_exact_match:.3f}, {row.step / row.seconds:.1f} steps/s"
+    )
+
+
+def _curve(report: dict[str, Any], out: Path) -> Iterator[Path]:
+    """Write the loss curve as CSV and, with matplotlib, as a picture."""
+    rows = [history.Row(**row) for row in report["rows"]]
+    history.write_csv(rows, out / "loss.csv")
+    yield out / "loss.csv"
+    try:
+        history.draw(rows, out / "loss.svg", f"{report['model']} {report['version']}")
+    except BenchgateError as error:
+        print(f"benchgate: no picture: {error}", file=sys.stderr)
+    else:
+        yield out / "loss.svg"
+
+
+_SWEEP_NOTE = "Each row is a fresh process; the epoch time is estimated from the steps that were timed."
+
+
+def _outcome(report: dict[str, Any], folder: Path) -> dict[str, Any]:
+    names = ("version", "parameters", "best_step", "dev_exact_match", "dev_samples", "seconds")
+    return {name: report[name] for name in names} | {"folder": str(folder)}
+
+
+def _outcome_line(report: dict[str, Any], folder: Path) -> str:
+    return (
+        f"{report['model']} {report['version']}: {report['parameters']:,} parameters, dev exact match "
+        f"{report['dev_exact_match']:.3f} (n={report['dev_samples']}) at step {report['best_step']}, "
+        f"{human(report['seconds'], 's')} of training\n{folder}"
+    )
+
+
+def _print(console: Console, rows: Sequence[dict[str, Any]], as_json: bool, note: str) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "device"):
+        table.add_column(column, no_wrap=True)
+    for column in ("batch size", "steps/s", "epoch time", "peak memory", "memory pressure"):
+        table.add_column(column, justify="right")
+    table.add_column("status")
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    console.print(note, soft_wrap=True)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    peak, memory = row["peak_bytes"], row["memory_bytes"]
+    return [
+        row["model"],
+        row["device"],
+        str(row["batch"]),
+        _shown(row["steps_per_s"], lambda value: f"{value:.3g}"),
+        _shown(row["epoch_s"], lambda value: human(value, "s")),
+        _shown(peak, lambda value: human(value, "B")),
+        "-" if peak is None or memory is None else f"{peak / memory:.1%}",
+        row["status"],
+    ]
+
+
+def _shown(value: float | None, form: Callable[[float], str]) -> str:
+    return "-" if value is None else form(value)

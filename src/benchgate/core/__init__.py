@@ -1,0 +1,46 @@
+"""The words of benchgate: everything else is written in them.
+
+Nothing here imports an ML library, so `import benchgate` stays cheap and the logic can be tested with fakes.
+"""
+
+from benchgate.core.errors import (
+    BenchgateError,
+    DataError,
+    DuplicateName,
+    InvalidOutput,
+    Unavailable,
+    UnknownName,
+    unknown_name,
+)
+from benchgate.core.protocols import Model, Runtime, Session, Task
+from benchgate.core.registry import Registry, models, runtimes, schemes, tasks
+from benchgate.core.support import all_needs, operations, task_of
+from benchgate.core.words import MAX_EXAMPLES, Better, Cell, Metric, Scheme, Work
+
+__all__ = [
+    "MAX_EXAMPLES",
+    "BenchgateError",
+    "Better",
+    "Cell",
+    "DataError",
+    "DuplicateName",
+    "InvalidOutput",
+    "Metric",
+    "Model",
+    "Registry",
+    "Runtime",
+    "Scheme",
+    "Session",
+    "Task",
+    "Unavailable",
+    "UnknownName",
+    "Work",
+    "all_needs",
+    "models",
+    "operations",
+    "runtimes",
+    "schemes",
+    "task_of",
+    "tasks",
+    "unknown_name",
+]

@@ -1,0 +1,154 @@
+"""The metric table: one row a metric, read by the gate, the tables, the plots and the docs.
+
+`tolerance` is the relative change for the worse that the gate lets pass (None: shown, never gated).
+`across_machines` marks what may be compared between different machines: sizes and accuracies.
+`absolute` marks tolerances that are differences, not ratios (accuracies near 0 would make ratios meaningless).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchgate.core.errors import BenchgateError, DuplicateName, unknown_name
+from benchgate.core.words import Better, Metric
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    unit: str
+    better: Better
+    group: str
+    title: str
+    tolerance: float | None = None
+    across_machines: bool = False
+    absolute: bool = False
+
+
+# Times: the median gates (one slow round must not fail a merge), the rest is for the reader. 20 % is about the
+# least that stored wall times of a shared machine can bear; the docs tell how to tighten it on a quiet one.
+TIME_TOLERANCE = 0.20
+ACCURACY_TOLERANCE = 0.01
+
+
+def _times(group: str, names: Mapping[str, str]) -> list[Row]:
+    return [Row(name, "s", "lower", group, title) for name, title in names.items()]
+
+
+def _accuracies(names: Mapping[str, str]) -> list[Row]:
+    return [
+        Row(name, "1", "higher", "accuracy", title, ACCURACY_TOLERANCE, across_machines=True, absolute=True)
+        for name, title in names.items()
+    ]
+
+
+ROWS = [
+    Row("latency_median_s", "s", "lower", "time", "median", TIME_TOLERANCE),
+    *_times(
+        "time",
+        {
+            "latency_mean_s": "mean",
+            "latency_std_s": "std",
+            "latency_min_s": "min",
+            "latency_p50_s": "P50",
+            "latency_p90_s": "P90",
+            "latency_p95_s": "P95",
+            "latency_p99_s": "P99",
+            "first_call_s": "first call",
+            "cpu_time_s": "CPU time",
+        },
+    ),
+    Row("ttft_s", "s", "lower", "time", "TTFT", TIME_TOLERANCE),
+    Row("tpot_s", "s", "lower", "time", "TPOT", TIME_TOLERANCE),
+    Row("preprocess_s", "s", "lower", "time", "preprocess", 2 * TIME_TOLERANCE),
+    Row("inference_s", "s", "lower", "time", "inference", TIME_TOLERANCE),
+    Row("postprocess_s", "s", "lower", "time", "postprocess", 2 * TIME_TOLERANCE),
+    Row("forward_s", "s", "lower", "time", "forward", TIME_TOLERANCE),
+    Row("backward_s", "s", "lower", "time", "backward", TIME_TOLERANCE),
+    Row("forward_backward_s", "s", "lower", "time", "fwd+bwd", TIME_TOLERANCE),
+    Row("step_s", "s", "lower", "time", "step", TIME_TOLERANCE),
+    Row("update_s", "s", "lower", "time", "update", TIME_TOLERANCE),
+    Row("overhead_s", "s", "lower", "time", "overhead"),
+    Row("throughput_per_s", "1/s", "higher", "throughput", "items/s", TIME_TOLERANCE),
+    Row("prefill_tokens_per_s", "tokens/s", "higher", "throughput", "prefill tok/s", TIME_TOLERANCE),
+    Row("decode_tokens_per_s", "tokens/s", "higher", "throughput", "decode tok/s", TIME_TOLERANCE),
+    Row("training_tokens_per_s", "tokens/s", "higher", "throughput", "train tok/s", TIME_TOLERANCE),
+    Row("flops_forward", "FLOP", "lower", "throughput", "FLOP fwd"),
+    Row("flops_forward_backward", "FLOP", "lower", "throughput", "FLOP fwd+bwd"),
+    Row("flops_per_call", "FLOP", "lower", "throughput", "FLOP a call"),
+    Row("flops_per_s", "FLOP/s", "higher", "throughput", "FLOP/s"),
+    Row("matmul_peak_flops_per_s", "FLOP/s", "higher", "throughput", "matmul peak"),
+    Row("mfu", "1", "higher", "throughput", "MFU"),
+    *_accuracies(
+        {
+            "top1": "top-1",
+            "top5": "top-5",
+            "top10": "top-10",
+            "accuracy": "accuracy",
+            "ap": "AP",
+            "ap50": "AP50",
+            "ap75": "AP75",
+            "ap_small": "AP small",
+            "ap_medium": "AP medium",
+            "ap_large": "AP large",
+            "ar": "AR",
+            "agreement_ap": "agreement AP",
+            "agreement_ap50": "agreement AP50",
+            "agreement_top1": "agreement top-1",
+            "exact_match": "exact match",
+            "token_f1": "token F1",
+        }
+    ),
+    Row("perplexity", "1", "lower", "accuracy", "perplexity", 0.02, across_machines=True),
+    Row("kl_mean", "nat", "lower", "accuracy", "KL mean", 0.10, across_machines=True),
+    Row("kl_p99", "nat", "lower", "accuracy", "KL P99", 0.20, across_machines=True),
+    Row("log_perplexity_delta", "nat", "lower", "accuracy", "log ppl diff", 0.02, across_machines=True, absolute=True),
+    Row("chrf", "1", "higher", "accuracy", "chrF", 0.01, across_machines=True),
+    Row("bleu", "1", "higher", "accuracy", "BLEU", 0.01, across_machines=True),
+    Row("rouge_l", "1", "higher", "accuracy", "ROUGE-L", ACCURACY_TOLERANCE, across_machines=True, absolute=True),
+    Row("images_excluded", "images", "lower", "accuracy", "excluded", 0.0, across_machines=True, absolute=True),
+    Row("peak_native_bytes", "B", "lower", "memory", "peak alloc", 0.05),
+    Row("peak_rss_bytes", "B", "lower", "memory", "peak RSS", 0.10),
+    Row("peak_device_bytes", "B", "lower", "memory", "peak device", 0.05),
+    Row("peak_parameters_bytes", "B", "lower", "memory", "parameters", 0.05),
+    Row("peak_gradients_bytes", "B", "lower", "memory", "gradients", 0.05),
+    Row("peak_optimizer_bytes", "B", "lower", "memory", "optimizer", 0.05),
+    Row("peak_activations_bytes", "B", "lower", "memory", "activations", 0.05),
+    Row("peak_step_bytes", "B", "lower", "memory", "step", 0.05),
+    Row("size_bytes", "B", "lower", "size", "disk", 0.01, across_machines=True),
+    Row("size_memory_bytes", "B", "lower", "size", "weights", 0.01, across_machines=True),
+    Row("bits_per_weight", "bit", "lower", "size", "bits/weight", 0.01, across_machines=True),
+    Row("energy_j_per_call", "J", "lower", "energy", "energy", TIME_TOLERANCE),
+    Row("power_w", "W", "lower", "energy", "power"),
+]
+
+TABLE: dict[str, Row] = {row.name: row for row in ROWS}
+GROUPS = ("time", "throughput", "accuracy", "memory", "size", "energy")
+
+
+def add_row(row: Row) -> Row:
+    """Give a suite's own metric its row: a tolerance, so that it is gated, a column title, a unit.
+
+    Called at import, beside the task that returns the metric. Raises DuplicateName for a name that has another row.
+    """
+    if TABLE.get(row.name, row) != row:
+        raise DuplicateName(f"metric {row.name!r} has a row already: {TABLE[row.name]}; choose another name")
+    if row.group not in GROUPS:
+        raise BenchgateError(f"metric {row.name!r}: {unknown_name('group', row.group, GROUPS)}")
+    TABLE[row.name] = row
+    return row
+
+
+def row_of(name: str, metric: Metric) -> Row:
+    """The table's row, or for a name that has none one made of what the metric says of itself: shown, never gated."""
+    known = TABLE.get(name)
+    if known is not None:
+        return known
+    return Row(name, metric.unit, metric.better, "accuracy", name.replace("_", " "))
+
+
+def metric(name: str, value: float, **fields: object) -> Metric:
+    """A Metric whose unit and direction come from the table. Raises KeyError for a name that has no row."""
+    row = TABLE[name]
+    return Metric(value=float(value), unit=row.unit, better=row.better, **fields)  # type: ignore[arg-type]

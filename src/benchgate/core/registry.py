@@ -1,0 +1,67 @@
+"""Objects by name: the registries of models, schemes, runtimes and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from benchgate.core.errors import DuplicateName, UnknownName, unknown_name
+from benchgate.core.protocols import Model, Runtime, Task
+from benchgate.core.words import Scheme
+
+Named = TypeVar("Named")
+
+
+class Registry(Generic[Named]):
+    """Objects by name, with errors that help. `kind` is the word used in messages ("model", "runtime")."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, Named] = {}
+        self.resolve: Callable[[str], Named | None] = lambda name: None
+
+    def add(self, item: Any) -> Any:
+        """Register an object, or a class (then one instance of it); returns what was given: a decorator.
+
+        Raises DuplicateName when another object has the name; the same class imported twice is no duplicate.
+        """
+        instance = item() if isinstance(item, type) else item
+        known = self._items.get(instance.name)
+        if known is not None and _origin(known) != _origin(instance):
+            raise DuplicateName(
+                f"{self.kind} {instance.name!r} is registered twice: by {_origin(known)} and by {_origin(instance)}; "
+                "rename one of them"
+            )
+        self._items[instance.name] = instance
+        return item
+
+    def __getitem__(self, name: str) -> Named:
+        found = self._items[name] if name in self._items else self.resolve(name)
+        if found is None:
+            raise UnknownName(self.unknown(name))
+        return found
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._items))
+
+    def values(self) -> Sequence[Named]:
+        return [self._items[name] for name in self]
+
+    def unknown(self, name: str) -> str:
+        """The message for a name that is not here."""
+        return unknown_name(self.kind, name, list(self))
+
+
+def _origin(instance: Any) -> str:
+    """Where an object was defined, for the duplicate message: module and class, plus its own data."""
+    cls = type(instance)
+    return f"{cls.__module__}.{cls.__qualname__}" + (f" {instance!r}" if hasattr(cls, "__dataclass_fields__") else "")
+
+
+models: Registry[Model] = Registry("model")
+schemes: Registry[Scheme] = Registry("scheme")
+runtimes: Registry[Runtime] = Registry("runtime")
+tasks: Registry[Task] = Registry("task")

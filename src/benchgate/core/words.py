@@ -1,0 +1,86 @@
+"""The words of benchgate that are plain data: Cell, Scheme, Metric, Work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Better = Literal["lower", "higher"]
+# More per-example results than this are not stored: a results file is to be read by people and kept by the hundred.
+MAX_EXAMPLES = 20_000
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One combination of the matrix. `str(cell)` is the test id."""
+
+    model: str
+    scheme: str
+    runtime: str
+    device: str
+
+    def __str__(self) -> str:
+        return "-".join((self.model, self.scheme, self.runtime, self.device))
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a model is compressed; plain data, read by the runtimes.
+
+    `bits` is the nominal width of a weight, `method` the family that a runtime looks up to know what to do
+    ("float", "int8-dynamic", ...), `options` the method's own settings (group size, ...).
+    """
+
+    name: str
+    bits: float
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "bits": self.bits, "method": self.method, "options": dict(self.options)}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured figure with its 95 % interval (`low`, `high`; None where there is none).
+
+    `n` counts the independent observations behind it. `method` says how value and interval were obtained,
+    and holds the word "estimate" when the figure is not a measurement. `examples` are the single results behind it, in
+    the data's order (hits as 0 and 1, log losses): with them two cells can be compared example by example.
+    """
+
+    value: float
+    unit: str
+    better: Better
+    n: int = 1
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    examples: tuple[float, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready. The examples are one text, six digits each: a list takes a line an item in an indented file."""
+        fields = asdict(self)
+        del fields["examples"]
+        if 0 < len(self.examples) <= MAX_EXAMPLES:
+            fields["examples"] = " ".join(f"{value:.6g}" for value in self.examples)
+        return fields
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing to time: `call()` does it once and returns its output.
+
+    `units` is what one call processes (tokens, images, ...) and `throughput` the metric it yields.
+    `check(output)` raises InvalidOutput for an answer that must not count. `laps` are lists of seconds that
+    `call` itself appends to, one entry a call (time to first token, forward, ...): metric name -> samples.
+    `prepare()` runs before each timed call, outside the timer.
+    """
+
+    call: Callable[[], Any]
+    units: float = 1.0
+    throughput: str = "throughput_per_s"
+    check: Callable[[Any], None] | None = None
+    laps: Mapping[str, list[float]] = field(default_factory=dict)
+    prepare: Callable[[], None] | None = None

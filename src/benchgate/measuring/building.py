@@ -1,0 +1,143 @@
+"""Building a model's artifacts ahead of measuring: every cell that makes sense, into the cache; and, for text2text,
+whether the built cells say what fp32 on eager torch says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchgate.core import BenchgateError, Cell, Runtime, Unavailable, models, runtimes, schemes
+from benchgate.measuring import run as running
+from benchgate.pytest_plugin.matrix import expand, missing
+from benchgate.storage.artifacts import artifact, artifact_bytes
+from benchgate.tasks.text2text.rewrites import Rewrites
+from benchgate.tasks.text2text.task import ask
+
+REFERENCE = ("fp32", "torch")
+BEAMS = 4
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One query that two cells reformulate differently."""
+
+    query: str
+    expected: str
+    found: str
+    beams: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many of `total` queries got the reference's text, greedily and with BEAMS beams, and those that did not."""
+
+    total: int
+    greedy: int
+    beams: int
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Built:
+    """One cell: its artifact (None where `reason` says why there is none), `seconds` None where it was in the cache.
+
+    `failed` tells a build that broke from a cell that cannot be had here.
+    """
+
+    cell: Cell
+    path: Path | None = None
+    size_bytes: int = 0
+    seconds: float | None = None
+    reason: str = ""
+    failed: bool = False
+    agreement: Agreement | None = None
+
+
+def plan(model: str, of_schemes: Sequence[str], of_runtimes: Sequence[str]) -> tuple[list[Cell], Counter[str]]:
+    """The cells of `model` on the CPU, and how many combinations make no sense, by reason; all names where none given.
+
+    Raises UnknownName for a name in no registry.
+    """
+    _ = models[model]
+    axes = {
+        "model": (model,),
+        "scheme": tuple(of_schemes) or tuple(schemes),
+        "runtime": tuple(of_runtimes) or tuple(runtimes),
+        "device": ("cpu",),
+    }
+    matrix = expand(axes, {})
+    return list(matrix.cells), Counter(item.reason for item in matrix.left_out)
+
+
+def build(cell: Cell) -> Built:
+    """Build or reuse the cell's artifact. An error of ours becomes the reason; others are defects and rise."""
+    if reason := missing(cell):
+        return Built(cell, reason=reason)
+    timed = _Timed(runtimes[cell.runtime])
+    try:
+        path = artifact(models[cell.model], schemes[cell.scheme], timed)
+    except Unavailable as unavailable:
+        return Built(cell, reason=str(unavailable))
+    except BenchgateError as error:
+        return Built(cell, reason=str(error), failed=True)
+    return Built(cell, path, artifact_bytes(path), timed.seconds)
+
+
+class _Timed:
+    """A runtime that notes how long its build took."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.seconds: float | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runtime, name)
+
+    def build(self, model: Any, scheme: Any, out: Path) -> None:
+        start = time.perf_counter()
+        self._runtime.build(model, scheme, out)
+        self.seconds = time.perf_counter() - start
+
+
+def check(found: Sequence[Built], data: Rewrites) -> Iterator[Built]:
+    """Each built cell with its agreement with fp32 on eager torch, query by query at batch 1.
+
+    Raises BenchgateError for a model of another task.
+    """
+    model: Any = models[found[0].cell.model] if found else None
+    if model is not None and model.task != "text2text":
+        raise BenchgateError(f"--check compares reformulations; {model.name} is for {model.task}")
+    expected = None
+    for built in found:
+        if built.path is None:
+            yield built
+            continue
+        if expected is None:
+            scheme, runtime = REFERENCE
+            expected = answers(replace(built.cell, scheme=scheme, runtime=runtime), model, data)
+        yield replace(built, agreement=agreement(data, expected, answers(built.cell, model, data)))
+
+
+def answers(cell: Cell, model: Any, data: Rewrites) -> dict[int, list[str]]:
+    """The text for each query, by number of beams."""
+    session: Any = running.load(cell, threads=1)[1]
+    try:
+        return {beams: [answer.text for answer in ask(session, model, data, beams)] for beams in (1, BEAMS)}
+    finally:
+        session.close()
+
+
+def agreement(data: Rewrites, expected: Mapping[int, list[str]], found: Mapping[int, list[str]]) -> Agreement:
+    differences = [
+        Difference(item.query, wanted, given, beams)
+        for beams, texts in expected.items()
+        for item, wanted, given in zip(data, texts, found[beams], strict=True)
+        if wanted != given
+    ]
+    counts = Counter(difference.beams for difference in differences)
+    return Agreement(len(data), len(data) - counts[1], len(data) - counts[BEAMS], tuple(differences))

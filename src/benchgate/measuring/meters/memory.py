@@ -1,0 +1,135 @@
+"""Peak memory of loading a model and running it once, in processes of their own, beside the timing.
+
+Two passes, both in a copy of one fresh process that has imported the runtime's packages and nothing else: one whose
+resident set is read at the end, one under memray (whose own bookkeeping would show in the first).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchgate.core import Metric, Model, Runtime, Task, Unavailable, operations, tasks
+from benchgate.core.metrics import metric
+from benchgate.machine.devices import devices
+from benchgate.machine.executors import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
+
+if TYPE_CHECKING:
+    from benchgate.measuring.run import Run
+
+
+# Both passes give up before the process that started them is killed: none is left behind.
+PASS_TIMEOUT_S = DEFAULT_TIMEOUT_S / 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the fresh process needs to know, all picklable."""
+
+    model: Model
+    runtime: Runtime
+    task: Task
+    path: Path
+    device: str
+    threads: int
+    operation: str
+    params: Mapping[str, Any]
+
+
+class Memory:
+    """Bytes at the high-water mark: allocations (memray, native ones included), resident set, device allocator."""
+
+    name = "memory"
+    optional = True
+    gives: ClassVar[tuple[str, ...]] = ("peak_native_bytes", "peak_rss_bytes", "peak_device_bytes")
+
+    def measure(self, run: Run) -> Mapping[str, Metric]:
+        job = Job(
+            run.model, run.runtime, run.task, run.path, run.cell.device, run.threads, run.operation, dict(run.params)
+        )
+        try:
+            peaks, missing = in_fresh_process(_peaks, job)
+        except ProcessFailed as failed:
+            raise Unavailable(f"the measuring process: {failed}") from failed
+        run.missing.update(missing)
+        return {name: metric(name, value, method=METHODS[name]) for name, value in peaks.items()}
+
+
+METHODS = {
+    "peak_native_bytes": "memray high-water mark of load + first call, beyond the imports",
+    "peak_rss_bytes": "resident set high-water mark of a fresh process: imports + load + first call",
+    "peak_device_bytes": "the device allocator's own high-water mark of load + first call",
+}
+
+
+def _peaks(job: Job) -> tuple[dict[str, int], dict[str, str]]:
+    """Runs in the fresh process: (metric -> bytes, metric -> why it is missing)."""
+    for name in job.runtime.needs:
+        importlib.import_module(name)
+    found, missing = in_forked_process(_resident, job, timeout_s=PASS_TIMEOUT_S)
+    try:
+        found["peak_native_bytes"] = in_forked_process(_allocated, job, timeout_s=PASS_TIMEOUT_S)
+    except ProcessFailed as failed:
+        missing["peak_native_bytes"] = str(failed)
+    return found, missing
+
+
+def _load_and_call(job: Job) -> None:
+    # Progress bars and notes of libraries belong to the session's output, which already had them.
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        if job.task.name not in tasks:
+            tasks.add(job.task)
+        session = job.runtime.load(job.path, job.model, job.device, job.threads)
+        work = operations(job.task)[job.operation](session, job.model, **job.params)
+        if work.prepare is not None:
+            work.prepare()
+        work.call()
+
+
+def _resident(job: Job) -> tuple[dict[str, int], dict[str, str]]:
+    device = devices[job.device]
+    if device.reset_peak is not None:
+        device.reset_peak()
+    _load_and_call(job)
+    found, missing = {}, {}
+    if device.synchronize is not None:
+        device.synchronize()
+    if device.peak_bytes is None:
+        missing["peak_device_bytes"] = f"{job.device} has no allocator of its own"
+    else:
+        found["peak_device_bytes"] = device.peak_bytes()
+    found["peak_rss_bytes"] = resident_high_water()
+    return found, missing
+
+
+def resident_high_water() -> int:
+    """Bytes of this process's resident set at its largest. Raises Unavailable where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError as error:
+        raise Unavailable("this system does not tell a process's peak resident set") from error
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _allocated(job: Job) -> int:
+    try:
+        import memray
+    except ImportError as error:
+        raise Unavailable("memray is not installed; it runs on Linux and macOS: pip install memray") from error
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "memray.bin"
+        with memray.Tracker(file, file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS):
+            _load_and_call(job)
+        return int(memray.FileReader(file).metadata.peak_memory)

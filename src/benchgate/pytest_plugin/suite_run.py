@@ -1,0 +1,178 @@
+"""The state of one pytest session: what was collected, measured, compared, left out; the journal behind it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchgate.core import Cell, models
+from benchgate.core.metrics import row_of
+from benchgate.gate import compare as gate
+from benchgate.gate.compare import Finding, Policy
+from benchgate.pytest_plugin.matrix import LeftOut
+from benchgate.results import Journal, Record, ResultsError, parse_record, read_document, records_of
+
+
+@dataclass
+class Session:
+    """Filled by the plugin's hooks in the order of a run; read by the summary and the JSON.
+
+    `tolerances` are those of the tests' marks by node id. `resumed` are the journal's entries that stay.
+    `attempts` are measurements that raised: what is known of the cell when it has no record.
+    """
+
+    policy: Policy
+    journal: Journal
+    baselines: list[Record] = field(default_factory=list)
+    comparing: bool = False
+    strict: bool = False
+    accept: bool = False
+    tolerances: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    collected: set[str] = field(default_factory=set)
+    records: dict[str, Record] = field(default_factory=dict)
+    attempts: dict[str, Record] = field(default_factory=dict)
+    resumed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+    gone: list[Finding] = field(default_factory=list)
+    references: dict[tuple[str, str, str], Record] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def test_of(key: str) -> str:
+        """The test function of a node id, without its parameters."""
+        return key.partition("[")[0]
+
+    def scored(self, key: str, cell: Cell, data: Any) -> Record | None:
+        """This session's record with the accuracy of another cell on the same data (`describe()`), by the same test as
+        `key`'s; or one that was scored as a reference."""
+        test, wanted = self.test_of(key), asdict(cell)
+        for other, record in self.records.items():
+            same = self.test_of(other) == test and record.cell == wanted and record.details.get("data") == data
+            if same and any(row_of(name, m).group == "accuracy" for name, m in record.metrics.items()):
+                return record
+        return self.references.get((test, str(cell), str(data)))
+
+    def keep_reference(self, key: str, cell: Cell, data: Any, record: Record) -> None:
+        self.references[self.test_of(key), str(cell), str(data)] = record
+
+    def take_resumed(self, key: str) -> bool:
+        """Whether the interrupted run's record stays: same model version, and nothing that the gate fails."""
+        entry = self.resumed.get(key)
+        if entry is None:
+            return False
+        record = parse_record(entry["record"], f"{self.journal.path}: {key}")
+        self.records[key] = record
+        if record.version == models[record.cell["model"]].version and (self.accept or not self.judge(key)):
+            return True
+        del self.records[key], self.resumed[key]
+        self.findings.pop(key, None)
+        return False
+
+    def judge(self, key: str) -> list[Finding]:
+        """The gate's findings for the cell that was just measured; returns those that fail it."""
+        record = self.records.get(key)
+        if record is None or not self.comparing:
+            return []
+        found = gate.compare(record, self.baselines, self.policy, self.tolerances.get(key))
+        self.findings[key] = found
+        return gate.failing(found, self.strict)
+
+    def waived(self, key: str) -> bool:
+        """Whether the cell has regressions that --accept-regressions let pass."""
+        return self.accept and bool(gate.failing(self.findings.get(key, []), self.strict))
+
+    def header(self) -> list[str]:
+        """How many cells are there from an interrupted run, and how many combinations make no sense, by reason."""
+        reasons = Counter(item.reason for item in dict.fromkeys(self.left_out))
+        total = sum(reasons.values())
+        lines = [f"benchgate: {len(self.resumed)} measured before the interruption"] if self.resumed else []
+        lines += [f"benchgate: {total} combination{'s' if total > 1 else ''} left out:"] if total else []
+        return lines + [f"  {count} x {reason}" for reason, count in reasons.most_common()]
+
+    def finish(self, key: str, outcome: str, reason: str, benchmark: dict[str, Any] | None) -> Record | None:
+        """Give the cell its outcome and put it into the journal; None for a test that measured no cell, or long ago."""
+        record = self.records.get(key)
+        if record is None or key in self.resumed:
+            return None
+        self.records[key] = record = replace(record, outcome=outcome, reason=reason)
+        if benchmark is not None:
+            benchmark["extra_info"]["benchgate"] = record.as_dict()
+        # In pytest-benchmark's part a test's parameters are any objects.
+        self.journal.append(json.loads(json.dumps({"record": record.as_dict(), "benchmark": benchmark}, default=str)))
+        return record
+
+    def find_gone(self, in_scope: Any) -> None:
+        """Baseline cells that this run should have had (`in_scope(key)`) and that it did not collect, or skipped."""
+        if not self.comparing:
+            return
+        relevant = [
+            b for b in self.baselines if in_scope(b.key) and (b.key not in self.collected or self._skipped(b.key))
+        ]
+        self.gone = gate.gone(relevant, list(self.records.values()))
+
+    def _skipped(self, key: str) -> bool:
+        return key in self.records and self.records[key].outcome == "skipped"
+
+    def untimed(self, timed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Records that no benchmark of the document carries: skipped, crashed, out of memory."""
+        carried = {bench["fullname"] for bench in timed}
+        return [record.as_dict() for key, record in self.records.items() if key not in carried]
+
+    def complete(self, document: dict[str, Any]) -> None:
+        """Add to pytest-benchmark's document what it does not know: resumed benchmarks and untimed records."""
+        have = {bench["fullname"] for bench in document["benchmarks"]}
+        again = [
+            e["benchmark"] for e in self.resumed.values() if e["benchmark"] and e["benchmark"]["fullname"] not in have
+        ]
+        document["benchmarks"] = again + document["benchmarks"]
+        document["benchgate"] = {
+            "untimed": self.untimed(document["benchmarks"]),
+            "left_out": [{"cell": str(item.cell), "reason": item.reason} for item in self.left_out],
+        }
+
+
+def load_baselines(compare: str | bool, storage: Any) -> list[Record]:
+    """The records to compare against, from what `--benchmark-compare` names.
+
+    Without a name: of every cell the last run that passed, however many red ones were saved after it. With one: that
+    file or those files. Raises ResultsError for a file that is named and missing, cannot be read or has no record: it
+    would otherwise be a comparison with nothing, which passes.
+    """
+    if compare is True:
+        return gate.last_passed([_records(path) for path in _stored("[0-9][0-9][0-9][0-9]_", storage)])
+    name = str(compare)
+    paths = _stored(name, storage)
+    if not paths:
+        make = f"--benchmark-json={name}" if name.endswith(".json") else "--benchmark-autosave"
+        raise ResultsError(f"baseline {name!r} does not exist; make it with `pytest ... {make}`")
+    found = [record for path in paths for record in _records(path)]
+    if not found:
+        raise ResultsError(
+            f"{', '.join(map(str, paths))}: no benchgate record in it; compare with a file that "
+            f"`pytest ... --benchmark-json={name}` wrote"
+        )
+    return found
+
+
+def _stored(name: str, storage: Any) -> list[Path]:
+    try:
+        return list(storage.query(name)) if hasattr(storage, "query") else []
+    except ValueError:
+        # pytest-benchmark's word for a path of folders that is not there.
+        return []
+
+
+def _records(path: Path) -> list[Record]:
+    document = read_document(path)
+    # What pytest-benchmark's own comparison cannot do without.
+    for index, bench in enumerate(document["benchmarks"]):
+        if not isinstance(bench, dict) or not {"fullname", "stats"} <= bench.keys():
+            raise ResultsError(f"{path}: benchmark {index} has no 'fullname' and 'stats'; measure it again")
+    if "machine_info" not in document:
+        raise ResultsError(f"{path}: not a pytest-benchmark document (no 'machine_info'); measure it again")
+    return records_of(document, str(path))

@@ -1,0 +1,143 @@
+"""Text2text on ONNX Runtime: `begin` and `step` of the module as two ONNX files, the cache passed from call to call.
+
+Exported by tracing: torch's newer exporter (`dynamo=True`) was seen to fail on the step of torch 2.13's modules.
+int8-dynamic is ONNX Runtime's own: weights int8 per channel, activations uint8 per tensor, quantized on the fly.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchgate.core import Scheme, Unavailable
+from benchgate.machine.packages import missing_packages
+from benchgate.runtimes.graphs import Accepts
+from benchgate.tasks.text2text.stepped import SteppedSession
+from benchgate.tasks.text2text.traced import Example, example, moving
+
+BEGIN, STEP = "begin.onnx", "step.onnx"
+OPSET = 17
+ACCEPTS = Accepts("build", "sequence-to-sequence modules", (), ("float", "int8-dynamic"), ("float32",), ("text2text",))
+BUILD_NEEDS = {"onnx": "onnx", "torch": "onnx"}
+
+
+def build(model: Any, scheme: Scheme, out: Path) -> None:
+    """Write both files. Raises Unavailable without the exporter's packages."""
+    if reason := missing_packages(BUILD_NEEDS):
+        raise Unavailable(reason)
+    module = model.build().float().eval()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, export in ((BEGIN, _export_begin), (STEP, _export_step)):
+            export(module, model.vocabulary, Path(folder) / name)
+            _compress(Path(folder) / name, scheme, out / name)
+
+
+def _export_begin(module: Any, vocabulary: int, path: Path) -> None:
+    first, second = _examples(module, vocabulary)
+    outputs = [*_named("memory", first.memory), *_named("cache", first.cache)]
+    _export(_only(module, "begin"), first.begin, second.begin, ["source", "mask"], outputs, path)
+
+
+def _export_step(module: Any, vocabulary: int, path: Path) -> None:
+    first, second = _examples(module, vocabulary)
+    inputs = ["tokens", *_named("memory", first.memory), *_named("cache", first.cache)]
+    outputs = ["logits", *_named("next", first.cache)]
+    _export(_only(module, "step"), first.step, second.step, inputs, outputs, path)
+
+
+def _examples(module: Any, vocabulary: int) -> tuple[Example, Example]:
+    """Two that differ in every size that may change."""
+    return example(module, 2, 5, 2, vocabulary), example(module, 3, 7, 4, vocabulary)
+
+
+def _named(kind: str, parts: Sequence[Any]) -> list[str]:
+    return [f"{kind}_{index}" for index in range(len(parts))]
+
+
+def _only(module: Any, name: str) -> Any:
+    """A module whose forward is one function of `module`: the exporter exports nothing else."""
+    import torch
+
+    class Function(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, *inputs: Any) -> Any:
+            return getattr(self.module, name)(*inputs)
+
+    return Function().eval()
+
+
+def _export(function: Any, given: Any, other: Any, inputs: list[str], outputs: list[str], path: Path) -> None:
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    pairs = zip(inputs, tree_leaves(given), tree_leaves(other), strict=True)
+    axes = {name: {axis: f"{name}_{axis}" for axis in moving(one, two)} for name, one, two in pairs}
+    with torch.inference_mode():
+        torch.onnx.export(
+            function, given, str(path), dynamo=False, opset_version=OPSET, input_names=inputs, output_names=outputs,
+            dynamic_axes=axes,
+        )  # fmt: skip
+
+
+def _compress(source: Path, scheme: Scheme, target: Path) -> None:
+    if scheme.method == "float":
+        source.rename(target)
+        return
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    # Folds constants first, so that the quantizer finds the weights; its symbolic shapes are not needed for that.
+    prepared = source.with_suffix(".prepared")
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_dynamic(prepared, target, weight_type=QuantType.QInt8, per_channel=True)
+
+
+def session(opened: Callable[[str], Any], model: Any) -> SteppedSession:
+    """A Text2TextSession; `opened(file)` gives the OnnxSession of one file of the artifact."""
+    return SteppedSession(OnnxStepper(opened(BEGIN), opened(STEP)), model)
+
+
+class OnnxDecoding:
+    """One batch. Memory and cache stay what ONNX Runtime answered."""
+
+    def __init__(self, step: Any, memory: list[np.ndarray], cache: list[np.ndarray]) -> None:
+        self._step, self._memory, self._cache = step, memory, cache
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        logits, *self._cache = self._step((tokens, *self._memory, *self._cache)).values()
+        found: np.ndarray = logits
+        return found
+
+    def reorder(self, rows: np.ndarray) -> None:
+        self._memory = [part[rows] for part in self._memory]
+        self._cache = [part[rows] for part in self._cache]
+
+
+class OnnxStepper:
+    """Both files in a session each (`benchgate.runtimes.onnx.runtime.OnnxSession`)."""
+
+    def __init__(self, begin: Any, step: Any) -> None:
+        self._begin, self._step = begin, step
+
+    def begin(self, source: np.ndarray, mask: np.ndarray) -> OnnxDecoding:
+        found = self._begin((source, mask))
+        memory = [part for name, part in found.items() if name.startswith("memory")]
+        return OnnxDecoding(self._step, memory, list(found.values())[len(memory) :])
+
+    @property
+    def kernel(self) -> Mapping[str, Any]:
+        return {"begin": self._begin.kernel, "step": self._step.kernel}
+
+    @property
+    def weights_bytes(self) -> int | None:
+        parts = [self._begin.weights_bytes, self._step.weights_bytes]
+        return None if None in parts else sum(parts)

@@ -1,0 +1,127 @@
+"""How far a compressed language model's next-token distributions are from the full-precision model's.
+
+Both see the same tokens, one passage at a time, and of a passage only sums and histogram counts are kept: memory does
+not grow with the number of passages.
+KL(P || Q), P the reference, in nat: the expected extra log loss of coding the reference's tokens with the compressed
+model. Kullback & Leibler 1951; as llama.cpp's perplexity tool reports it for quantized models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchgate.core import DataError, InvalidOutput, Metric
+from benchgate.storage.download import progress
+from benchgate.tasks.causal_lm.passages import Passages, encode_pair
+
+if TYPE_CHECKING:
+    from benchgate.tasks.causal_lm.task import LMSession
+
+# Rows of logits in one chunk of the arithmetic: 256 of 49,152 in float64 are 100 MB.
+ROWS = 256
+# Bins of the KL histogram, 1 % apart: the percentile is exact to that, whatever the number of tokens.
+EDGES = np.geomspace(1e-10, 1e4, math.ceil(14 * math.log(10) / math.log(1.01)) + 1)
+
+
+class Fidelity:
+    """Running figures over tokens; feed it with `add`, read it with `metrics`.
+
+    Intervals take passages, not tokens, as the independent observations: tokens of one text are not.
+    """
+
+    def __init__(self) -> None:
+        self.passages, self.tokens = 0, 0
+        # Sums over passages of [tokens, KL, agreements, log-loss change], and of the products of each two of them.
+        self._sums = np.zeros(4)
+        self._products = np.zeros((4, 4))
+        self._histogram = np.zeros(len(EDGES) + 1, dtype=np.int64)
+
+    def add(self, reference: np.ndarray, compressed: np.ndarray, following: Sequence[int], where: str) -> None:
+        """One passage: logits [tokens, vocabulary] of both models, and the token that follows each position.
+
+        Raises InvalidOutput for NaN or infinite logits, DataError for arrays that are not of one shape.
+        """
+        if reference.shape != compressed.shape or len(reference) != len(following) or not len(following):
+            raise DataError(
+                f"{where}: logits {reference.shape} and {compressed.shape} for {len(following)} tokens do not fit "
+                "together; both models must have one vocabulary and see the same tokens"
+            )
+        passage = np.zeros(4)
+        for start in range(0, len(following), ROWS):
+            part = slice(start, start + ROWS)
+            p, q = _log_softmax(reference[part], where), _log_softmax(compressed[part], where)
+            # Never negative but for rounding.
+            kl = (np.exp(p) * (p - q)).sum(axis=1).clip(min=0)
+            rows, ids = np.arange(len(p)), np.asarray(following[part])
+            agreed = (p.argmax(axis=1) == q.argmax(axis=1)).sum()
+            passage += [len(p), kl.sum(), agreed, (p[rows, ids] - q[rows, ids]).sum()]
+            np.add.at(self._histogram, np.searchsorted(EDGES, kl), 1)
+        self.passages, self.tokens = self.passages + 1, self.tokens + len(following)
+        self._sums += passage
+        self._products += np.outer(passage, passage)
+
+    def metrics(self, about: str) -> dict[str, Metric]:
+        """kl_mean, kl_p99, agreement_top1 and log_perplexity_delta. Raises DataError when nothing was added."""
+        if not self.tokens:
+            raise DataError(f"{about}: no tokens to compare; give at least one passage")
+        method = f"{about}; {self.tokens} tokens of {self.passages} passages, interval over passages"
+        kl, agreed, change = (self._ratio(column) for column in (1, 2, 3))
+        n = self.passages
+        return {
+            "kl_mean": Metric(kl[0], "nat", "lower", n, *kl[1:], method),
+            "kl_p99": Metric(self._p99(), "nat", "lower", self.tokens, method=f"{about}; 99th percentile, within 1 %"),
+            "agreement_top1": Metric(agreed[0], "1", "higher", n, *agreed[1:], method),
+            "log_perplexity_delta": Metric(change[0], "nat", "lower", n, *change[1:], method),
+        }
+
+    def _p99(self) -> float:
+        """Upper edge of the bin that holds the 99th percentile by nearest rank."""
+        rank = math.ceil(0.99 * self.tokens)
+        index = int(np.searchsorted(np.cumsum(self._histogram), rank))
+        return float(EDGES[min(index, len(EDGES) - 1)])
+
+    def _ratio(self, column: int) -> tuple[float, float | None, float | None]:
+        """Sum of a column over sum of tokens, with the ratio estimator's 95 % t interval over passages (Cochran,
+        Sampling Techniques, 6.3); no interval for a single passage."""
+        from scipy.stats import t
+
+        n, tokens = self.passages, self._sums[0]
+        ratio = float(self._sums[column] / tokens)
+        if n < 2:
+            return ratio, None, None
+        products = self._products
+        residual = products[column, column] - 2 * ratio * products[0, column] + ratio**2 * products[0, 0]
+        error = math.sqrt(max(residual, 0.0) / (n - 1) / n) / (tokens / n)
+        half = float(t.ppf(0.975, n - 1)) * error
+        return ratio, ratio - half, ratio + half
+
+
+def compare(reference: LMSession, compressed: LMSession, model: Any, data: Passages) -> dict[str, Metric]:
+    """Fidelity of `compressed` to `reference` on every token of `data`'s passages, both loaded at once."""
+    fidelity = Fidelity()
+    with progress(f"comparing on {data.name}", len(data.items)) as advance:
+        for where, inputs, following in _sequences(model, data, min(reference.context_limit, compressed.context_limit)):
+            keep = [len(inputs)]
+            fidelity.add(reference.logits([inputs], keep)[0], compressed.logits([inputs], keep)[0], following, where)
+            advance(1)
+    return fidelity.metrics(f"KL(reference || compressed) on {data.name} ({len(data.items)} of {data.total} passages)")
+
+
+def _sequences(model: Any, data: Passages, limit: int) -> Iterator[tuple[str, list[int], list[int]]]:
+    """(where, tokens, the token that follows each) of every passage."""
+    for index, (context, continuation) in enumerate(data.items, 1):
+        tokens, _ = encode_pair(model.tokenizer(), context, continuation, limit)
+        yield f"{data.name}, passage {index}", tokens[:-1], tokens[1:]
+
+
+def _log_softmax(logits: np.ndarray, where: str) -> np.ndarray:
+    if not np.isfinite(logits).all():
+        raise InvalidOutput(f"{where}: {int((~np.isfinite(logits)).sum())} of {logits.size} logits are NaN or infinite")
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_z = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    found: np.ndarray = shifted - log_z
+    return found

@@ -1,0 +1,235 @@
+"""Causal language models: prefill, decode, streamed generation; last-word accuracy and perplexity.
+
+Written against `LMSession`, which every runtime that serves this task provides; nothing here knows of torch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from benchgate.core import DataError, InvalidOutput, Metric, Session, Work, stats, tasks
+from benchgate.core.metrics import metric
+from benchgate.storage.download import progress
+from benchgate.storage.resumable import Resumable
+from benchgate.tasks.causal_lm import fidelity
+from benchgate.tasks.causal_lm.passages import Passages, encode_pair
+
+# Prompts for timing are this text over and over: real tokens, the same for every model and machine.
+PROMPT = (
+    "The harbour lay quiet under the first light while the crew carried crates of apples, rope and lamp oil from the "
+    "carts to the deck. Nobody spoke much. The captain counted everything twice, wrote the numbers into a small green "
+    "book and looked now and then at the sky, where a thin line of cloud was growing in the west. "
+)
+
+
+class LMSession(Session, Protocol):
+    """What a runtime provides for this task. Token arrays are int64."""
+
+    context_limit: int
+    vocabulary: int
+    identity: str
+
+    def prefill(self, tokens: np.ndarray) -> np.ndarray:
+        """Read prompts of equal length, [batch, length], into a new cache; returns the greedy next tokens, [batch]."""
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token to each sequence, [batch]; returns the greedy next tokens, [batch]."""
+
+    def rewind(self, length: int) -> None:
+        """Cut the cache back to its first `length` positions."""
+
+    def logits(self, sequences: Sequence[Sequence[int]], keep: Sequence[int]) -> list[np.ndarray]:
+        """For each sequence the float32 logits [keep[i], vocabulary] after its last keep[i] positions; no cache."""
+
+
+def prompt_tokens(model: Any, batch: int, length: int) -> np.ndarray:
+    """[batch, length] token ids of PROMPT repeated; all rows equal."""
+    once = model.tokenizer()(PROMPT, add_special_tokens=False)["input_ids"]
+    row = (once * math.ceil(length / len(once)))[:length]
+    return np.tile(np.asarray(row, dtype=np.int64), (batch, 1))
+
+
+def prefill(session: LMSession, model: Any, batch: int = 1, context: int = 128) -> Work:
+    """Reading a prompt of `context` tokens and choosing the next one."""
+    tokens = _prompt(session, model, batch, context, 0)
+    return Work(
+        call=lambda: session.prefill(tokens),
+        units=batch * context,
+        throughput="prefill_tokens_per_s",
+        check=_check_tokens(session),
+    )
+
+
+def decode(session: LMSession, model: Any, batch: int = 1, context: int = 128) -> Work:
+    """One token more for each of `batch` sequences, after a prompt of `context` tokens."""
+    tokens = _prompt(session, model, batch, context, 1)
+    following = session.prefill(tokens)
+    return Work(
+        call=lambda: session.step(following),
+        prepare=lambda: session.rewind(context),
+        units=batch,
+        throughput="decode_tokens_per_s",
+        check=_check_tokens(session),
+    )
+
+
+def generate(session: LMSession, model: Any, batch: int = 1, context: int = 128, new_tokens: int = 16) -> Work:
+    """Streamed greedy generation by the session's own loop: time to first token, then time per output token."""
+    if new_tokens < 2:
+        raise DataError(f"new_tokens is {new_tokens}; a time per output token needs at least 2")
+    tokens = _prompt(session, model, batch, context, new_tokens)
+    ttft: list[float] = []
+    tpot: list[float] = []
+
+    def call() -> np.ndarray:
+        start = time.perf_counter()
+        following = session.prefill(tokens)
+        first = time.perf_counter()
+        for _ in range(new_tokens - 1):
+            following = session.step(following)
+        ttft.append(first - start)
+        tpot.append((time.perf_counter() - first) / (new_tokens - 1))
+        return following
+
+    laps = {"ttft_s": ttft, "tpot_s": tpot}
+    return Work(call=call, units=batch * new_tokens, laps=laps, check=_check_tokens(session))
+
+
+def _prompt(session: LMSession, model: Any, batch: int, context: int, following: int) -> np.ndarray:
+    """[batch, context] token ids, after which `following` more must still fit."""
+    if batch < 1 or context < 1:
+        raise DataError(f"batch {batch} and context {context} must be at least 1")
+    if context + following > session.context_limit:
+        more = f" + {following} new tokens" if following else ""
+        raise DataError(
+            f"context {context}{more} does not fit into {model.name}'s {session.context_limit}; give a shorter one"
+        )
+    return prompt_tokens(model, batch, context)
+
+
+def _check_tokens(session: LMSession) -> Any:
+    def check(tokens: np.ndarray) -> None:
+        if not ((tokens >= 0) & (tokens < session.vocabulary)).all():
+            raise InvalidOutput(f"next tokens {tokens!r} are not all in the vocabulary of {session.vocabulary}")
+
+    return check
+
+
+@dataclass(frozen=True)
+class Score:
+    """One passage: its target tokens' summed log loss (nat) and the worst of their ranks (1 = greedy)."""
+
+    nll: float
+    rank: int
+
+
+def score_logits(logits: np.ndarray, targets: Sequence[int], where: str) -> Score:
+    """Score float32 logits [len(targets), vocabulary].
+
+    The rank is the place in a stable sort by falling logit, so that rank 1 is exactly argmax and constant logits earn
+    nothing. Raises InvalidOutput for NaN or infinite logits: they compare as false and would otherwise win.
+    """
+    if not np.isfinite(logits).all():
+        raise InvalidOutput(f"{where}: {int((~np.isfinite(logits)).sum())} of {logits.size} logits are NaN or infinite")
+    ids = np.asarray(targets)
+    own = logits[np.arange(len(ids)), ids]
+    before = np.arange(logits.shape[1])[None, :] < ids[:, None]
+    ranks = 1 + ((logits > own[:, None]) | ((logits == own[:, None]) & before)).sum(axis=1)
+    peak = logits.max(axis=1)
+    # The peak's distance first: added to a huge peak, the logarithm would vanish and the loss with it.
+    log_sum = np.log(np.exp(logits - peak[:, None], dtype=np.float64).sum(axis=1))
+    return Score(float((peak.astype(np.float64) - own + log_sum).sum()), int(ranks.max()))
+
+
+def score_passages(session: LMSession, model: Any, data: Passages) -> list[Score]:
+    """A Score for each passage, in the data's order; longest batches first, so that a lack of memory shows at once."""
+    limit = session.context_limit
+    pairs = [encode_pair(model.tokenizer(), context, continuation, limit) for context, continuation in data.items]
+    order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]))
+    scores: dict[int, Score] = {}
+    with (
+        Resumable([session.identity, data.describe()]) as saved,
+        progress(f"scoring {data.name}", len(pairs)) as advance,
+    ):
+        for chunk in _chunks(order, data.batch):
+            if not all(str(i) in saved for i in chunk):
+                for i, score in zip(chunk, _score_chunk(session, [pairs[i] for i in chunk], chunk, data), strict=True):
+                    saved[str(i)] = [score.nll, score.rank]
+                saved.sync()
+            scores.update({i: Score(*saved[str(i)]) for i in chunk})
+            advance(len(chunk))
+        saved.discard()
+    return [scores[i] for i in range(len(pairs))]
+
+
+def _score_chunk(
+    session: LMSession, pairs: Sequence[tuple[list[int], int]], indices: Sequence[int], data: Passages
+) -> Iterator[Score]:
+    inputs = [tokens[:-1] for tokens, _ in pairs]
+    rows = session.logits(inputs, [n_target for _, n_target in pairs])
+    for (tokens, n_target), logits, index in zip(pairs, rows, indices, strict=True):
+        yield score_logits(logits, tokens[-n_target:], f"{data.name}, passage {index + 1}")
+
+
+def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    if size < 1:
+        raise DataError(f"batch {size} must be at least 1")
+    return (order[i : i + size] for i in range(0, len(order), size))
+
+
+def summarize(scores: Sequence[Score], data: Passages) -> dict[str, Metric]:
+    """Top-k accuracies with Wilson intervals; the target's perplexity exp(mean nll) as lm-evaluation-harness has it.
+
+    The metrics' examples are hits, and log losses for the perplexity.
+    """
+    about = f"{data.name} ({len(scores)} of {data.total} passages)"
+    found: dict[str, Metric] = {}
+    for k in data.top_k:
+        hits = tuple(float(score.rank <= k) for score in scores)
+        share = stats.proportion(int(sum(hits)), len(hits))
+        method = f"all target tokens within the top {k}, {about}; Wilson interval"
+        found[f"top{k}"] = Metric(share.value, "1", "higher", share.n, share.low, share.high, method, hits)
+    nll = stats.mean([score.nll for score in scores])
+    found["perplexity"] = metric(
+        "perplexity",
+        _exp(nll.value),
+        n=nll.n,
+        low=None if nll.low is None else _exp(nll.low),
+        high=None if nll.high is None else _exp(nll.high),
+        method=f"exp of the mean target log loss, {about}; t interval on the log",
+        examples=tuple(score.nll for score in scores),
+    )
+    return found
+
+
+def _exp(value: float) -> float:
+    """exp, held below the largest float: a broken 2-bit model's perplexity is huge but a number."""
+    return math.exp(min(value, 700.0))
+
+
+class CausalLMTask:
+    """Registered as "causal-lm"."""
+
+    name = "causal-lm"
+    unit = "tokens"
+    operations: ClassVar[Mapping[str, Any]] = {"prefill": prefill, "decode": decode, "generate": generate}
+
+    def sample(self, model: Any, batch: int) -> np.ndarray:
+        return prompt_tokens(model, batch, 128)
+
+    def score(self, session: LMSession, model: Any, data: Passages | None) -> Mapping[str, Metric]:
+        """Accuracy on `data`; none without it: there is no passage set that fits every model."""
+        return {} if data is None else summarize(score_passages(session, model, data), data)
+
+    def fidelity(self, reference: LMSession, session: LMSession, model: Any, data: Passages) -> Mapping[str, Metric]:
+        """KL divergence, top-1 agreement and change of log perplexity on every token of `data`."""
+        return fidelity.compare(reference, session, model, data)
+
+
+tasks.add(CausalLMTask)

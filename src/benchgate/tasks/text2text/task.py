@@ -1,0 +1,209 @@
+"""Text to text: a conversation and a query in, a clean self-contained query out.
+
+Two seams, so that any architecture runs on any runtime:
+
+- *Model to runtime*: `build()` returns a module with `begin(source, mask) -> (memory, cache)`,
+  `step(tokens, memory, cache) -> (logits, cache)` and `forward(source, mask, target) -> logits`, see `Seq2SeqModule`.
+  A runtime traces, exports or compiles these two functions and knows nothing of LSTM or attention.
+- *Runtime to task*: a loaded model is a `Text2TextSession`: token ids in, token ids out. Nothing here knows of torch.
+
+What is timed are the queries of the data split "dev" (`rewrites.splits`), one call after another, so that the
+percentiles are over queries: "reformulate" from text to text, "generate" from token ids to token ids.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from benchgate.core import DataError, InvalidOutput, Metric, Model, Session, Work, tasks, unknown_name
+from benchgate.serving.request import request
+from benchgate.storage.download import progress
+from benchgate.tasks.text2text import rewrites
+from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites
+from benchgate.tasks.text2text.scores import copied, score_texts
+
+State = tuple[Any, ...]
+Item = TypeVar("Item")
+
+
+class Seq2SeqModule(Protocol):
+    """What a text2text model's `build()` returns (a `torch.nn.Module`).
+
+    `memory` and `cache` are flat tuples of tensors whose first dimension is the batch, so that beams are
+    `index_select(0)`. `memory` does not change from step to step (encoder keys and values, mask); `cache` does.
+    """
+
+    def begin(self, source: Any, mask: Any) -> tuple[State, State]:
+        """Encode source token ids, int64 [batch, length], mask int64 [batch, length] (1 token, 0 padding)."""
+
+    def step(self, tokens: Any, memory: State, cache: State) -> tuple[Any, State]:
+        """Logits float [batch, vocabulary] of what follows `tokens`, int64 [batch]; and the longer cache."""
+
+    def forward(self, source: Any, mask: Any, target: Any) -> Any:
+        """Teacher forcing: logits [batch, target length, vocabulary]; `target`, int64, begins with the start token."""
+
+
+class Text2TextModel(Model, Protocol):
+    """A model of this task. `max_source` and `max_target` are in tokens."""
+
+    start_token: int
+    end_token: int
+    pad_token: int
+    vocabulary: int
+    max_source: int
+    max_target: int
+
+    def encode(self, context: Sequence[str], query: str) -> list[int]:
+        """Source token ids of a query after the turns of its conversation, oldest first; the oldest are cut to fit."""
+
+    def encode_target(self, text: str) -> list[int]:
+        """Target token ids, end token last, without the start token."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of target token ids, without special tokens."""
+
+
+class Text2TextSession(Session, Protocol):
+    """What a runtime provides for this task."""
+
+    def generate(self, sources: Sequence[Sequence[int]], max_new_tokens: int, beams: int = 1) -> list[list[int]]:
+        """Target token ids, without start and end token, for each source (any lengths, padded inside).
+
+        Greedy where `beams` is 1, else beam search of that width. Raises InvalidOutput for NaN or infinite logits.
+        """
+
+
+# The thirds of the queries by source tokens, for timing by input length.
+LENGTHS = ("short", "medium", "long")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model made of one query, and the seconds from text to text."""
+
+    text: str
+    seconds: float
+
+
+def encode(model: Text2TextModel, examples: Sequence[Rewrite]) -> list[list[int]]:
+    """Source token ids of each example."""
+    return [model.encode(example.context, example.query) for example in examples]
+
+
+def generate_tokens(
+    session: Text2TextSession, model: Text2TextModel, sources: Sequence[Sequence[int]], beams: int
+) -> list[list[int]]:
+    """The session's answers, as long as the model allows. Raises InvalidOutput where they are not one each."""
+    answers = session.generate(sources, model.max_target, beams)
+    if len(answers) != len(sources):
+        raise InvalidOutput(f"{len(answers)} answers to {len(sources)} queries; this is a defect of the runtime")
+    return answers
+
+
+def rewrite(session: Text2TextSession, model: Text2TextModel, examples: Sequence[Rewrite], beams: int = 1) -> list[str]:
+    """The reformulation of each example's query, decoded in one call of the session."""
+    answers = generate_tokens(session, model, encode(model, examples), beams)
+    return [model.decode(tokens) for tokens in answers]
+
+
+def ask(session: Text2TextSession, model: Text2TextModel, data: Rewrites, beams: int = 1) -> list[Answer]:
+    """Every query on its own, in the data's order: what is in a batch beside it may change an int8 model's answer."""
+    answers = []
+    with progress(f"scoring {data.name}", len(data)) as advance:
+        for example in data:
+            start = time.perf_counter()
+            (text,) = rewrite(session, model, [example], beams)
+            answers.append(Answer(text, time.perf_counter() - start))
+            advance(1)
+    return answers
+
+
+def reformulate(
+    session: Text2TextSession, model: Text2TextModel, batch: int = 1, beams: int = 1, length: str | None = None
+) -> Work:
+    """Text to text: the next `batch` queries of "dev", or of its third with short, medium or long inputs."""
+    following = _in_turn(_queries(model, length), batch)
+    return Work(call=lambda: rewrite(session, model, following(), beams), units=batch, check=_not_all_empty(model.name))
+
+
+def generate(
+    session: Text2TextSession, model: Text2TextModel, batch: int = 1, beams: int = 1, length: str | None = None
+) -> Work:
+    """The same without the tokenizer: token ids to token ids."""
+    following = _in_turn(encode(model, _queries(model, length)), batch)
+    return Work(
+        call=lambda: generate_tokens(session, model, following(), beams),
+        units=batch,
+        check=_not_all_empty(model.name),
+    )
+
+
+def _queries(model: Text2TextModel, length: str | None) -> Sequence[Rewrite]:
+    examples = rewrites.load("dev").items
+    if length is None:
+        return examples
+    if length not in LENGTHS:
+        raise DataError(unknown_name("length", length, LENGTHS))
+    tokens = [len(source) for source in encode(model, examples)]
+    ranked = sorted(range(len(examples)), key=lambda i: tokens[i])
+    place, third = LENGTHS.index(length), len(examples) / len(LENGTHS)
+    # In the data's order again, which has the phenomena in turn.
+    return [examples[i] for i in sorted(ranked[round(place * third) : round((place + 1) * third)])]
+
+
+def _in_turn(items: Sequence[Item], batch: int) -> Callable[[], list[Item]]:
+    """Hands out the items in runs of `batch`, for ever. Raises DataError for a batch that is no size."""
+    if not 1 <= batch <= len(items):
+        raise DataError(f"batch {batch}: must be at least 1 and at most the {len(items)} queries that there are")
+    endless = itertools.cycle(items)
+    return lambda: list(itertools.islice(endless, batch))
+
+
+def _not_all_empty(name: str) -> Callable[[Sequence[Any]], None]:
+    """A model that says nothing at all is quick, and its time worth nothing."""
+
+    def check(answers: Sequence[Any]) -> None:
+        if not any(answers):
+            raise InvalidOutput(f"{name} answered nothing to any of {len(answers)} queries; its time is not counted")
+
+    return check
+
+
+class Text2TextTask:
+    """Registered as "text2text"."""
+
+    name = "text2text"
+    unit = "queries"
+    operations: ClassVar[Mapping[str, Callable[..., Work]]] = {
+        "reformulate": reformulate,
+        "generate": generate,
+        "request": request,
+    }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A process of its own, where memory is measured, needs the queries too."""
+        return {"splits": list(rewrites.splits.values())}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for split in state["splits"]:
+            rewrites.splits.add(split)
+
+    def sample(self, model: Text2TextModel, batch: int) -> list[list[int]]:
+        """Source token ids of the first queries of "dev"."""
+        return encode(model, _in_turn(_queries(model, None), batch)())
+
+    def score(self, session: Text2TextSession, model: Text2TextModel, data: Rewrites | None) -> Mapping[str, Metric]:
+        """The quality of the answers to `data`, each query asked alone, and what copying the query would have got;
+        nothing without data."""
+        if data is None:
+            return {}
+        answers = [answer.text for answer in ask(session, model, data)]
+        found = score_texts(answers, [example.reformulation for example in data])
+        return {**found, "exact_match_copy": copied(data.items)}
+
+
+tasks.add(Text2TextTask)

@@ -1,0 +1,113 @@
+"""How fast a model trains and how much memory that takes, by batch size and device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from benchgate.machine.executors import ProcessFailed, in_fresh_process
+from benchgate.trainer.data import Batch, Order, collate, per_epoch
+from benchgate.trainer.models import TrainedModel
+from benchgate.trainer.recipe import Recipe
+from benchgate.trainer.train import Changes, check_device, material, peak_memory
+
+WARM_STEPS, STEPS = 3, 20
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Training speed at one batch size. `epoch_s` is a pass over the training split at that speed.
+
+    `peak_bytes` of `memory_bytes`: the process's resident set on the CPU, the device's own allocator elsewhere. None
+    where there is no figure; `status` says why.
+    """
+
+    model: str
+    device: str
+    batch: int
+    threads: int | None
+    timed_steps: int
+    steps_per_s: float | None
+    epoch_s: float | None
+    peak_bytes: int | None
+    memory_bytes: int | None
+    status: str = "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_run(cls, report: dict[str, Any]) -> Speed:
+        """From the report of a whole run."""
+        per_second = report["steps"] / report["seconds"]
+        return cls(
+            report["model"],
+            report["device"],
+            report["recipe"]["batch"],
+            report["threads"],
+            report["steps"],
+            per_second,
+            report["batches_per_epoch"] / per_second,
+            report["peak_bytes"],
+            report["memory_bytes"],
+        )
+
+
+def measure(model: TrainedModel, changes: Changes, batches: Sequence[int], on: Sequence[str]) -> list[Speed]:
+    """Each batch size on each device, in a fresh process each: a row that fails says so and the others go on.
+
+    The batches are those that a run would begin with. Raises BenchgateError for a device that is not here.
+    """
+    for device in on:
+        check_device(device)
+    examples = {split: model.data(split) for split in ("train", "dev")}
+    data = material(model, model.recipe, examples)
+    found = []
+    for device in on:
+        for batch in batches:
+            recipe = changes.applied(replace(model.recipe, batch=batch), len(examples["train"]))
+            order = Order(data.train, batch, recipe.seed)
+            steps = [collate(order.pairs(step), model.start_token) for step in range(WARM_STEPS + STEPS)]
+            job = _Job(model.name, model, data.vocabulary, recipe, steps, device)
+            found.append(_measured(job, per_epoch(len(data.train), batch)))
+    return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the fresh process needs, all picklable."""
+
+    name: str
+    model: TrainedModel
+    vocabulary: int
+    recipe: Recipe
+    batches: Sequence[Batch]
+    device: str
+
+
+def _measured(job: _Job, batches_per_epoch: int) -> Speed:
+    row = Speed(job.name, job.device, job.recipe.batch, None, 0, None, None, None, None)
+    try:
+        seconds, figures = in_fresh_process(_run, job, timeout_s=TIMEOUT_S)
+    except ProcessFailed as failed:
+        return replace(row, status=str(failed))
+    per_second = STEPS / seconds
+    return replace(row, timed_steps=STEPS, steps_per_s=per_second, epoch_s=batches_per_epoch / per_second, **figures)
+
+
+def _run(job: _Job) -> tuple[float, dict[str, Any]]:
+    """Runs in the fresh process: seconds of the timed steps, its threads and its memory."""
+    import torch
+
+    from benchgate.trainer.loop import adamw, timed_step
+
+    torch.manual_seed(job.recipe.seed)
+    module = job.model.make(vocabulary=job.vocabulary, **job.model.shape).to(job.device)
+    optimizer = adamw(module, job.recipe)
+    seconds = [
+        timed_step(module, optimizer, batch, job.recipe.rate(step), job.recipe.clip_norm, job.device)[1]
+        for step, batch in enumerate(job.batches)
+    ]
+    return sum(seconds[WARM_STEPS:]), {"threads": torch.get_num_threads(), **peak_memory(job.device)}

@@ -1,0 +1,115 @@
+"""Cells as they are typed: names with dashes, options, mistakes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchgate.commands.cells import check_cell, parse_cell
+from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName
+from benchgate import core
+
+RUNTIMES = ("torch", "torch-compile", "onnxruntime")
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    """Names that are parts of each other."""
+
+    def model(name, task="text2text"):
+        return SimpleNamespace(name=name, version="1", task=task)
+
+    def runtime(name):
+        return SimpleNamespace(
+            name=name,
+            needs={},
+            missing=lambda device: "no engine" if name == "onnxruntime" else None,
+            refuses=lambda model, scheme: "int8 makes no sense" if scheme.name == "int8" else None,
+        )
+
+    fill = {
+        core.models: [model("rewrite"), model("rewrite-t5"), model("rewrite-t5-int8"), model("other", "spam")],
+        core.schemes: [Scheme(name, 8, name) for name in ("fp32", "int8", "int8-dynamic", "dynamic")],
+        core.runtimes: [runtime(name) for name in RUNTIMES],
+    }  # fmt: skip
+    for registry, items in fill.items():
+        monkeypatch.setattr(registry, "_items", {item.name: item for item in items})
+        monkeypatch.setattr(registry, "resolve", lambda name: None)
+
+
+def test_a_model_alone_is_its_fp32_cell_on_torch():
+    assert parse_cell("rewrite-t5") == Cell("rewrite-t5", "fp32", "torch", "cpu")
+
+
+def test_options_choose():
+    assert parse_cell("rewrite-t5", "int8-dynamic", "torch-compile", "cpu") == Cell(
+        "rewrite-t5", "int8-dynamic", "torch-compile", "cpu"
+    )
+
+
+@pytest.mark.parametrize("model", ["rewrite", "rewrite-t5"])
+@pytest.mark.parametrize("scheme", ["fp32", "int8", "int8-dynamic"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_id_is_read_back(model, scheme, runtime):
+    cell = Cell(model, scheme, runtime, "cpu")
+    if str(cell).startswith("rewrite-t5-int8-dynamic"):
+        return
+    assert parse_cell(str(cell)) == cell
+
+
+def test_an_id_that_means_two_cells_is_no_guess():
+    with pytest.raises(BenchgateError, match="means 2 cells") as refused:
+        parse_cell("rewrite-t5-int8-dynamic-torch-cpu")
+    assert "rewrite-t5 --scheme int8-dynamic --runtime torch --device cpu" in str(refused.value)
+    assert "rewrite-t5-int8 --scheme dynamic --runtime torch --device cpu" in str(refused.value)
+
+
+def test_an_option_that_says_the_same_as_the_id_is_no_contradiction():
+    assert parse_cell("rewrite-fp32-torch-cpu", runtime="torch").runtime == "torch"
+
+
+def test_an_option_that_contradicts_the_id():
+    with pytest.raises(BenchgateError, match="contradicts --runtime torch-compile; write rewrite --scheme fp32"):
+        parse_cell("rewrite-fp32-torch-cpu", runtime="torch-compile")
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        ("rewrite-t6", "'rewrite-t5'"),
+        ("rewrite-t5-fp32-onxruntime-cpu", "'rewrite-t5-fp32-onnxruntime-cpu'"),
+        ("rewrite-t5-fp32-torch-gpu", "'rewrite-t5-fp32-torch-cpu'"),
+    ],
+)
+def test_a_mistyped_name_has_near_matches(typed, near):
+    with pytest.raises(UnknownName, match=f"unknown cell '{typed}'; did you mean .*{near}"):
+        parse_cell(typed)
+
+
+@pytest.mark.parametrize("typed", ["", "-", "torch-cpu", "-fp32-torch-cpu", "nothing like it"])
+def test_what_is_no_cell(typed):
+    with pytest.raises(UnknownName, match=r"write MODEL --scheme S .* known models: other, rewrite"):
+        parse_cell(typed)
+
+
+@pytest.mark.parametrize(("option", "kind"), [("scheme", "scheme"), ("runtime", "runtime"), ("device", "device")])
+def test_an_option_that_nobody_registered(option, kind):
+    with pytest.raises(UnknownName, match=f"unknown {kind} 'none'"):
+        parse_cell("rewrite", **{option: "none"})
+
+
+def test_a_model_that_is_resolved_by_its_name(monkeypatch):
+    found = SimpleNamespace(name="org/model", task="text2text")
+    monkeypatch.setattr(core.models, "resolve", lambda name: found if name == "org/model" else None)
+    assert parse_cell("org/model") == Cell("org/model", "fp32", "torch", "cpu")
+
+
+def test_a_cell_must_fit_and_be_able_to_run():
+    check_cell(Cell("rewrite", "fp32", "torch", "cpu"), "text2text")
+    with pytest.raises(UnknownName, match="'other' is a model of task 'spam'; one of 'text2text' is needed: rewrite, "):
+        check_cell(Cell("other", "fp32", "torch", "cpu"), "text2text")
+    with pytest.raises(Unavailable, match="rewrite-int8-torch-cpu: int8 makes no sense"):
+        check_cell(Cell("rewrite", "int8", "torch", "cpu"), "text2text")
+    with pytest.raises(Unavailable, match="no engine"):
+        check_cell(Cell("rewrite", "fp32", "onnxruntime", "cpu"), "text2text")

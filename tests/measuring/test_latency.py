@@ -1,0 +1,287 @@
+"""Warm-up by a scripted clock, and the metrics of seconds per call with what is missing of them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchgate.core import BenchgateError, InvalidOutput, Unavailable, Work
+from benchgate.machine.devices import devices
+from benchgate.measuring.meters import latency
+from benchgate.measuring.meters.latency import Latency, latency_metrics, warm_up
+
+
+class Clock:
+    """Every call takes the next of `seconds`, and the last one for ever."""
+
+    def __init__(self, *seconds):
+        self.now, self.seconds, self.calls = 0.0, list(seconds), 0
+
+    def __call__(self):
+        return self.now
+
+    def call(self):
+        self.now += self.seconds[min(self.calls, len(self.seconds) - 1)]
+        self.calls += 1
+
+
+class Slower(Clock):
+    """Every call takes 20 % longer than the one before."""
+
+    def call(self):
+        self.now += self.seconds[0] * 1.2**self.calls
+        self.calls += 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls", "call_s"),
+    [
+        # steady from the start: three calls, or as many as 10 ms take
+        ([0.1], 3, 0.1),
+        ([5.0], 3, 5.0),
+        ([0.004], 3, 0.004),
+        ([0.002], 5, 0.002),
+        # a slow start: until the last three are as the good half
+        ([0.5, 0.1], 3, 0.1),
+        ([0.5, 0.4, 0.1], 4, 0.1),
+        # at the limit of 10 % and past it
+        ([0.10, 0.11, 0.11], 3, 0.11),
+        ([0.10, 0.1101], 4, 0.1101),
+    ],
+)
+def test_warm_up_ends_when_the_last_calls_are_as_fast_as_the_good_ones(seconds, calls, call_s):
+    clock = Clock(*seconds)
+    warm = warm_up(clock.call, clock, budget_s=100)
+    assert (warm.calls, warm.steady) == (calls, True)
+    assert warm.call_s == pytest.approx(call_s)
+    assert warm.seconds == pytest.approx(clock.now)
+    assert clock.calls == calls
+
+
+@pytest.mark.parametrize("budget_s", [0.1, 2.0])
+def test_what_never_gets_steady_ends_with_the_budget_and_says_so(budget_s):
+    clock = Slower(0.01)
+    warm = warm_up(clock.call, clock, budget_s)
+    assert not warm.steady
+    assert budget_s <= warm.seconds <= 1.5 * budget_s
+    assert warm.calls == clock.calls
+
+
+def test_warm_up_of_a_very_short_call_is_long_enough_and_ends():
+    clock = Clock(1e-6)
+    warm = warm_up(clock.call, clock)
+    assert warm.steady
+    assert warm.seconds >= 0.010
+    assert warm.calls == pytest.approx(10_000, abs=2)
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [([2.0], 1), ([1.9, 0.2], 2), ([1.0], 2), ([0.6], 3)])
+def test_calls_so_long_that_they_use_the_budget_up_are_fewer_and_say_nothing_of_steadiness(seconds, calls):
+    clock = Clock(*seconds)
+    warm = warm_up(clock.call, clock, budget_s=2.0)
+    assert (warm.calls, warm.steady) == (calls, None if calls < 3 else True)
+    assert warm.call_s == pytest.approx(statistics.median((seconds * 3)[:calls] if len(seconds) == 1 else seconds))
+
+
+@given(st.lists(st.floats(1e-4, 0.5), min_size=1, max_size=20))
+def test_warm_up_always_ends_near_its_budget(seconds):
+    clock = Clock(*seconds)
+    warm = warm_up(clock.call, clock, budget_s=1.0)
+    assert warm.calls >= 3 or warm.seconds >= 1.0
+    assert warm.seconds <= 1.0 + 0.5
+
+
+# Metrics of samples
+
+ALWAYS = {"latency_mean_s", "latency_min_s", "latency_median_s"}
+PERCENTILES = ["latency_p50_s", "latency_p90_s", "latency_p95_s", "latency_p99_s"]
+
+
+def ramp(n):
+    return [(i + 1) / 1000 for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("n", "percentiles"),
+    [(1, 0), (2, 0), (10, 0), (11, 1), (63, 1), (64, 2), (129, 2), (130, 3), (661, 3), (662, 4), (2000, 4)],
+)
+def test_each_percentile_appears_with_its_samples_and_not_one_before(n, percentiles):
+    found, missing = latency_metrics(ramp(n))
+    there, absent = PERCENTILES[:percentiles], PERCENTILES[percentiles:]
+    deviation = {"latency_std_s"}
+    assert set(found) == ALWAYS | set(there) | (deviation if n > 1 else set())
+    assert set(missing) == set(absent) | (set() if n > 1 else deviation)
+
+
+@pytest.mark.parametrize(
+    ("n", "name", "reason"),
+    [
+        (1, "latency_std_s", "one round has no deviation"),
+        (5, "latency_p50_s", "n=5: a 99 % bound for P50 needs n >= 11"),
+        (100, "latency_p99_s", "n=100: a 99 % bound for P99 needs n >= 662"),
+    ],
+)
+def test_what_is_missing_has_its_reason(n, name, reason):
+    assert latency_metrics(ramp(n))[1][name] == reason
+
+
+def test_a_round_of_several_calls_has_no_percentiles_of_single_calls():
+    found, missing = latency_metrics(ramp(1000), iterations=7)
+    assert set(found) == {*ALWAYS, "latency_std_s"}
+    assert missing == dict.fromkeys(PERCENTILES, "a round is the mean of 7 calls; percentiles need single calls")
+
+
+def test_the_figures_are_those_of_the_samples():
+    samples = [0.4, 0.1, 0.3, 0.2, 5.0] * 20
+    found, _ = latency_metrics(samples)
+    assert found["latency_min_s"].value == 0.1
+    assert found["latency_median_s"].value == 0.3
+    assert found["latency_mean_s"].value == pytest.approx(1.2)
+    assert found["latency_std_s"].value == pytest.approx(statistics.stdev(samples))
+    assert found["latency_p90_s"].value == 5.0
+    assert {m.n for m in found.values()} == {100}
+    assert {(m.unit, m.better) for m in found.values()} == {("s", "lower")}
+
+
+@pytest.mark.parametrize(("n", "interval"), [(10, False), (11, True)])
+def test_a_median_has_an_interval_when_there_are_rounds_enough_and_says_if_not(n, interval):
+    median = latency_metrics(ramp(n))[0]["latency_median_s"]
+    assert (median.low is not None, median.high is not None) == (interval, interval)
+    assert ("too few rounds" in median.method) is not interval
+
+
+# The meter, with a pytest-benchmark of paper
+
+
+class Benchmark:
+    """Calls once a round, and gives the samples it was made with."""
+
+    def __init__(self, samples=(0.1, 0.2, 0.3), iterations=1):
+        self.rounds = None
+        self.stats = SimpleNamespace(stats=SimpleNamespace(data=list(samples)), iterations=iterations)
+
+    def __call__(self, function):
+        return function()
+
+    def pedantic(self, function, setup, rounds):
+        self.rounds = rounds
+        for _ in range(3):
+            setup()
+            output = function()
+        return output
+
+
+def a_run(work, benchmark=None, device=devices["cpu"], session=None):
+    return SimpleNamespace(
+        work=work,
+        device=device,
+        session=session or SimpleNamespace(kernel={"dtype": "fp32"}),
+        benchmark=benchmark or Benchmark(),
+        max_time=1.0,
+        min_rounds=5,
+        missing={},
+        details={},
+    )
+
+
+@pytest.fixture(autouse=True)
+def short_warm_up(monkeypatch):
+    monkeypatch.setattr(latency, "warm_up", lambda call: [call(), latency.WarmUp(1, 0.25, True, 0.25)][1])
+
+
+def test_the_meter_gives_first_call_latency_and_throughput():
+    run = a_run(Work(lambda: "answer", units=6, throughput="prefill_tokens_per_s"))
+    found = Latency().measure(run)
+    assert found["first_call_s"].value >= 0
+    assert found["latency_median_s"].value == 0.2
+    assert found["prefill_tokens_per_s"].value == pytest.approx(30)
+    assert run.details["warm_up"] == {"calls": 1, "seconds": 0.25, "steady": True, "call_s": 0.25}
+    assert set(run.missing) == set(PERCENTILES)
+
+
+def test_a_throughputs_interval_is_the_latencys_turned_round():
+    found = Latency().measure(a_run(Work(lambda: None, units=2), Benchmark(ramp(100))))
+    median, through = found["latency_median_s"], found["throughput_per_s"]
+    assert (through.low, through.high) == (pytest.approx(2 / median.high), pytest.approx(2 / median.low))
+    assert through.low < through.value < through.high
+
+
+def test_laps_are_those_of_the_timed_rounds_alone():
+    lap: list[float] = []
+    calls = []
+
+    def call():
+        calls.append(1)
+        lap.append(float(len(calls)))
+
+    run = a_run(Work(call, laps={"ttft_s": lap}))
+    found = Latency().measure(run)
+    # Of three calls the first is the first call and the second the warm-up.
+    assert (len(calls), lap, found["ttft_s"].value) == (3, [3.0], 3.0)
+    assert run.details["laps"] == {"ttft_s": [3.0]}
+
+
+def test_prepare_runs_before_every_call():
+    log = []
+    run = a_run(Work(lambda: log.append("call"), prepare=lambda: log.append("prepare")))
+    Latency().measure(run)
+    assert log == ["prepare", "call"] * (len(log) // 2)
+    assert run.benchmark.rounds == max(5, math.ceil(1.0 / 0.25))
+
+
+def test_the_device_is_waited_for_in_every_call():
+    log = []
+    device = SimpleNamespace(synchronize=lambda: log.append("wait"))
+    Latency().measure(a_run(Work(lambda: log.append("call")), device=device))
+    assert log == ["call", "wait"] * 3
+
+
+@pytest.mark.parametrize("bad_call", [1, 3])
+def test_a_wrong_answer_at_the_start_or_at_the_end_stops_the_cell(bad_call):
+    calls = []
+
+    def check(output):
+        if output == bad_call:
+            raise InvalidOutput("wrong")
+
+    def call():
+        calls.append(1)
+        return len(calls)
+
+    with pytest.raises(InvalidOutput):
+        Latency().measure(a_run(Work(call, check=check)))
+    assert len(calls) == bad_call
+
+
+def test_timing_that_is_switched_off_is_missing_not_zero():
+    run = a_run(Work(lambda: None))
+    run.benchmark.stats = None
+    assert set(Latency().measure(run)) == {"first_call_s"}
+    assert "timing is switched off" in run.missing["latency_median_s"]
+
+
+def test_a_timer_that_does_not_move_is_an_error():
+    with pytest.raises(BenchgateError, match="the timer does not move"):
+        Latency().measure(a_run(Work(lambda: None), Benchmark([0.0, 0.0, 0.0])))
+
+
+def test_a_session_tells_its_kernels_from_one_call_that_is_not_timed():
+    calls = []
+    session = SimpleNamespace(kernel={"dtype": "int8"}, observe=lambda call: {"ops": call()})
+    run = a_run(Work(lambda: calls.append(1) or len(calls)), session=session)
+    Latency().measure(run)
+    assert run.session.kernel == {"dtype": "int8", "ops": 3}
+
+
+def test_a_session_that_cannot_be_observed_says_why():
+    def observe(call):
+        raise Unavailable("no profiler")
+
+    run = a_run(Work(lambda: None), session=SimpleNamespace(kernel={}, observe=observe))
+    Latency().measure(run)
+    assert run.details["observe"] == "no profiler"

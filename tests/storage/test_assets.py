@@ -1,0 +1,250 @@
+"""Assets: fetched once, checked by hash, and said by name with what to do when they cannot be had."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from benchgate.storage import cache, package_index
+from benchgate.storage.assets import Asset, HubFile, LocalFile, PackageFile, UrlFile, fetch, state
+from benchgate.storage.cache import CacheError
+from benchgate.storage.download import FetchError
+from benchgate.storage.package_index import IndexSettings
+from tests.loopback import sdist, wheel
+
+CONTENT = bytes(range(256)) * 100
+WHEEL = "spam_lm-1.0-py3-none-any.whl"
+SDIST = "spam_lm-1.0.tar.gz"
+MEMBER = "spam_lm/model.bin"
+
+
+def asset(source, content=CONTENT, **fields) -> Asset:
+    pins = {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    return Asset("spam", source, **{**pins, "licence": "MIT", **fields})
+
+
+FROM_WHEEL = asset(PackageFile("spam-lm", "1.0", MEMBER))
+FROM_SDIST = asset(PackageFile("spam-lm", "1.0", f"spam_lm-1.0/{MEMBER}", sdist=True))
+
+
+@pytest.fixture
+def index(site, pip_environment, monkeypatch):
+    """The loopback server as the package index of pip's settings, without asking pip each time."""
+    settings = IndexSettings(f"{site.url}/simple", trusted_hosts=("127.0.0.1",))
+    monkeypatch.setattr(package_index, "pip_settings", lambda: settings)
+    return site
+
+
+def left_behind(benchgate_cache: Path) -> set[str]:
+    return {p.name for p in benchgate_cache.rglob("*") if p.is_file() and p.suffix != ".lock"}
+
+
+def test_a_member_of_a_wheel_is_fetched_once_and_the_wheel_not_kept(index, benchgate_cache):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT, "spam_lm/__init__.py": b"raise SystemExit"}))
+    assert state(FROM_WHEEL) == "absent"
+    path = fetch(FROM_WHEEL)
+    assert (path, path.read_bytes()) == (FROM_WHEEL.path, CONTENT)
+    assert state(FROM_WHEEL) == "fetched"
+    assert left_behind(benchgate_cache) == {"model.bin"}
+    asked = len(index.asked)
+    assert fetch(FROM_WHEEL) == path
+    assert len(index.asked) == asked
+
+
+def test_an_sdist_is_read_and_its_setup_never_run(index, tmp_path):
+    marker = tmp_path / "setup-was-run"
+    files = {
+        "spam_lm-1.0/setup.py": f"open({str(marker)!r}, 'w')".encode(),
+        "spam_lm-1.0/pyproject.toml": b"[build-system]\nrequires = []\nbuild-backend = 'setup'\nbackend-path = ['.']",
+        f"spam_lm-1.0/{MEMBER}": CONTENT,
+    }
+    index.add_package("spam-lm", SDIST, sdist(files))
+    assert fetch(FROM_SDIST).read_bytes() == CONTENT
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["../../escaped.bin", "/escaped.bin", "spam_lm/../../../escaped.bin"])
+@pytest.mark.parametrize("source", [FROM_WHEEL, FROM_SDIST], ids=["wheel", "sdist"])
+def test_other_members_of_an_archive_are_never_unpacked_wherever_they_point(index, tmp_path, name, source):
+    members = {name: b"escaped", source.source.member: CONTENT}
+    index.add_package("spam-lm", WHEEL, wheel(members))
+    index.add_package("spam-lm", SDIST, sdist(members))
+    assert fetch(source).read_bytes() == CONTENT
+    assert not list(tmp_path.rglob("escaped.bin"))
+    assert not Path("/escaped.bin").exists()
+
+
+def test_even_an_asset_that_names_such_a_member_lands_in_its_own_place(index, benchgate_cache):
+    evil = asset(PackageFile("spam-lm", "1.0", "../../model.bin"))
+    index.add_package("spam-lm", WHEEL, wheel({"../../model.bin": CONTENT}))
+    assert fetch(evil) == benchgate_cache / "assets" / evil.sha256[:16] / "model.bin"
+
+
+@pytest.mark.parametrize("as_url", [True, False])
+def test_the_users_own_pip_settings_reach_a_find_links_folder(pip_environment, tmp_path, as_url):
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (wheels / WHEEL).write_bytes(wheel({MEMBER: CONTENT}))
+    pip_environment.setenv("PIP_NO_INDEX", "1")
+    pip_environment.setenv("PIP_FIND_LINKS", wheels.as_uri() if as_url else str(wheels))
+    assert fetch(FROM_WHEEL).read_bytes() == CONTENT
+    assert (wheels / WHEEL).exists()
+
+
+def test_a_cut_wheel_is_gone_on_with(index):
+    content = wheel({MEMBER: CONTENT, "filler": hashlib.sha256(b"x").digest() * 200})
+    index.add_package("spam-lm", WHEEL, content)
+    index.cut = len(content) // 2
+    with pytest.raises(FetchError, match="try again"):
+        fetch(FROM_WHEEL)
+    index.cut = None
+    assert fetch(FROM_WHEEL).read_bytes() == CONTENT
+    assert index.asked[-1] == (f"/files/{WHEEL}", f"bytes={len(content) // 2}-")
+
+
+def test_a_wheel_of_another_hash_than_the_index_says_is_refused_and_deleted(index, benchgate_cache):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT}), sha256="0" * 64)
+    with pytest.raises(FetchError, match=f"cannot fetch asset 'spam' .*{WHEEL}.*expected {'0' * 64}"):
+        fetch(FROM_WHEEL)
+    assert left_behind(benchgate_cache) == set()
+
+
+@pytest.mark.parametrize("with_hash", [True, False])
+def test_a_corrupt_archive_of_an_earlier_try_is_replaced_or_said(index, benchgate_cache, with_hash):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT}), sha256="" if with_hash else None)
+    archive = benchgate_cache / "downloads" / WHEEL
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"half a wheel")
+    if not with_hash:
+        with pytest.raises(FetchError, match=f"delete {archive} and try again"):
+            fetch(FROM_WHEEL)
+        archive.unlink()
+    assert fetch(FROM_WHEEL).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("source", [FROM_WHEEL, FROM_SDIST], ids=["wheel", "sdist"])
+def test_a_member_that_is_not_there_is_said_with_the_archive(index, source):
+    index.add_package("spam-lm", WHEEL, wheel({"other": b""}))
+    index.add_package("spam-lm", SDIST, sdist({"other": b""}))
+    with pytest.raises(FetchError, match=f"spam_lm-1.0.* has no file '{source.source.member}'"):
+        fetch(source)
+
+
+def test_a_member_of_another_hash_than_pinned_is_deleted_and_not_trusted(index):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: b"something else"}))
+    with pytest.raises(FetchError) as caught:
+        fetch(FROM_WHEEL)
+    said = str(caught.value)
+    assert hashlib.sha256(b"something else").hexdigest() in said
+    assert FROM_WHEEL.sha256 in said
+    assert "must not be trusted" in said
+    assert state(FROM_WHEEL) == "absent"
+
+
+@pytest.mark.parametrize("damage", [CONTENT[:-1], CONTENT[:-1] + b"?", b""], ids=["short", "one byte", "empty"])
+def test_a_corrupt_file_in_the_cache_is_seen_and_fetched_again(index, damage):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT}))
+    fetch(FROM_WHEEL).write_bytes(damage)
+    assert state(FROM_WHEEL) == "corrupt"
+    assert fetch(FROM_WHEEL).read_bytes() == CONTENT
+
+
+def test_offline_the_asset_its_place_and_the_command_are_said(refused, pip_environment, monkeypatch):
+    monkeypatch.setattr(package_index, "pip_settings", lambda: IndexSettings(f"{refused}/simple"))
+    with pytest.raises(FetchError) as caught:
+        fetch(FROM_WHEEL)
+    said = str(caught.value)
+    assert "cannot fetch asset 'spam' (package spam-lm==1.0, spam_lm/model.bin)" in said
+    assert "With a network: benchgate fetch spam" in said
+    assert f"Without: copy the file to {FROM_WHEEL.path} from a machine that has it" in said
+
+
+def test_the_file_that_was_copied_there_by_hand_is_taken(refused, pip_environment, monkeypatch):
+    monkeypatch.setattr(package_index, "pip_settings", lambda: IndexSettings(f"{refused}/simple"))
+    FROM_WHEEL.path.parent.mkdir(parents=True)
+    FROM_WHEEL.path.write_bytes(CONTENT)
+    assert fetch(FROM_WHEEL) == FROM_WHEEL.path
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_a_full_disk_is_said_before_anything_is_asked_for(index, monkeypatch):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT}))
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(0, 0, 2 * len(CONTENT) - 1))
+    with pytest.raises(CacheError, match=r"disk full: .*set BENCHGATE_CACHE to a folder on another disk"):
+        fetch(FROM_WHEEL)
+    assert index.asked == []
+
+
+def test_a_cache_that_cannot_be_made_is_named(index, benchgate_cache):
+    benchgate_cache.write_text("a file")
+    with pytest.raises(CacheError, match=f"cannot write {benchgate_cache}.*set BENCHGATE_CACHE"):
+        fetch(FROM_WHEEL)
+
+
+def test_a_file_at_a_url_is_resumed_over_two_fetches(site, pip_environment):
+    site.files["/model.bin"], site.cut = CONTENT, 5000
+    from_url = asset(UrlFile(f"{site.url}/model.bin"))
+    with pytest.raises(
+        FetchError, match=r"cannot fetch asset 'spam' \(http://.*\n  With a network: benchgate fetch spam"
+    ):
+        fetch(from_url)
+    site.cut = None
+    assert fetch(from_url).read_bytes() == CONTENT
+    assert site.asked[-1] == ("/model.bin", "bytes=5000-")
+
+
+def test_a_local_file_is_used_in_place(tmp_path):
+    file = tmp_path / "model.bin"
+    file.write_bytes(CONTENT)
+    assert fetch(asset(LocalFile(file))) == file
+
+
+@pytest.mark.parametrize(("content", "found"), [(None, "absent"), (b"short", "corrupt"), (CONTENT[::-1], "corrupt")])
+def test_a_local_file_that_is_not_the_pinned_one_is_refused_and_left_alone(tmp_path, content, found):
+    file = tmp_path / "model.bin"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(FetchError, match=f"asset 'spam': {file} is {found} .expected sha256 [0-9a-f]{{64}}"):
+        fetch(asset(LocalFile(file)))
+    assert content is None or file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "text"),
+    [
+        (PackageFile("spam-lm", "1.0", MEMBER), "model.bin", "package spam-lm==1.0, spam_lm/model.bin"),
+        (HubFile("org/name", "data/x.jsonl", "0123456789abcdef"), "x.jsonl", "hub org/name@01234567, data/x.jsonl"),
+        (UrlFile("http://host/a/model.bin?x=1"), "model.bin", "http://host/a/model.bin?x=1"),
+        (LocalFile(Path("/a/model.bin")), "model.bin", "local /a/model.bin"),
+    ],
+)
+def test_a_source_tells_its_file_and_itself(source, name, text):
+    assert (source.filename, str(source)) == (name, text)
+
+
+def test_two_assets_of_the_same_file_name_do_not_meet():
+    one, two = asset(UrlFile("http://a/model.bin"), b"1"), asset(UrlFile("http://b/model.bin"), b"2")
+    assert one.path != two.path
+
+
+def test_the_hub_offline_is_said_like_everything_else():
+    pytest.importorskip("huggingface_hub", reason="comes with the torch extra")
+    pytest.importorskip("httpx2")
+    from_hub = asset(HubFile("org/name", "model.bin", "0123456789abcdef" * 2 + "01234567"))
+    with pytest.raises(
+        FetchError, match=r"cannot fetch asset 'spam' \(hub org/name@01234567, model.bin\): hub not reached"
+    ):
+        fetch(from_hub)
+
+
+def test_without_the_hubs_package_the_install_command_is_said(monkeypatch):
+    from benchgate.machine import packages
+
+    monkeypatch.setattr(packages, "_installed", lambda name: False)
+    with pytest.raises(FetchError, match=r"huggingface_hub is not installed; pip install 'benchgate\[torch\]'"):
+        fetch(asset(HubFile("org/name", "model.bin", "0123456789abcdef")))

@@ -1,0 +1,264 @@
+"""Training for real, on a tiny model: it learns, goes on exactly where it was killed, and leaves a whole artifact."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchgate.core import BenchgateError, InvalidOutput, Unavailable
+from benchgate.trainer.models import TOKENIZER, WEIGHTS, read_report
+from benchgate.trainer.train import Changes, train
+from tests.trainer.tiny import LSTM, T5, TRANSFORMER
+
+pytestmark = pytest.mark.backend("torch")
+ROOT = Path(__file__).parents[2]
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_at(step):
+    def watch(recipe, state):
+        if state.step == step:
+            raise Killed
+
+    return watch
+
+
+def partials(cache):
+    """The checkpoints that are whole."""
+    return list((cache / "partial").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("model", [T5, LSTM], ids=lambda model: model.name)
+def test_a_run_that_was_interrupted_ends_with_the_same_weights_and_curve(model, benchgate_cache, tmp_path, monkeypatch):
+    whole = train(model, Changes(), "cpu")
+    monkeypatch.setenv("BENCHGATE_CACHE", str(tmp_path / "other"))
+    for step in (60, 125):
+        with pytest.raises(Killed):
+            train(model, Changes(), "cpu", killed_at(step))
+    assert partials(tmp_path / "other")
+    steps = []
+    again = train(model, Changes(), "cpu", lambda recipe, state: steps.append(state.step))
+    assert steps == list(range(101, 131))
+    assert (whole / WEIGHTS).read_bytes() == (again / WEIGHTS).read_bytes()
+    assert (whole / TOKENIZER).read_bytes() == (again / TOKENIZER).read_bytes()
+    curves = [[{**row, "seconds": None} for row in read_report(folder)["rows"]] for folder in (whole, again)]
+    assert curves[0] == curves[1]
+    assert [row["step"] for row in curves[0]] == [50, 100, 130]
+    assert not partials(tmp_path / "other")
+
+
+def test_it_learns_and_what_it_leaves_is_the_model(benchgate_cache):
+    from benchgate.runtimes.torch.text2text import TorchStepper
+    from benchgate.tasks.text2text.decoding import generate
+
+    folder = train(TRANSFORMER, Changes(steps=200), "cpu")
+    report = read_report(folder)
+    assert report["dev_exact_match"] == 1
+    assert report["version"] == TRANSFORMER.version
+    module = TRANSFORMER.build()
+    assert report["parameters"] == sum(p.numel() for p in module.parameters())
+    source = TRANSFORMER.encode(["about rome"], "rome paris")
+    (tokens,) = generate(TorchStepper(module, "cpu"), TRANSFORMER, [source], TRANSFORMER.max_target)
+    assert TRANSFORMER.decode(tokens) == "rome"
+    assert TRANSFORMER.decode(TRANSFORMER.encode_target("kiel lima")) == "kiel lima"
+
+
+def test_another_seed_makes_another_model_which_takes_the_name(benchgate_cache):
+    first = train(LSTM, Changes(steps=3), "cpu")
+    before = LSTM.version
+    second = train(LSTM, Changes(steps=3, seed=1), "cpu")
+    assert LSTM.version != before
+    assert (first / WEIGHTS).read_bytes() != (second / WEIGHTS).read_bytes()
+    assert train(LSTM, Changes(steps=3), "cpu", killed_at(1)) == first  # found, not trained again
+    assert LSTM.version == before
+
+
+def test_a_model_of_other_data_is_not_scored_on_what_may_have_been_its_training(benchgate_cache):
+    train(LSTM, Changes(steps=3), "cpu")
+
+    def other(split):
+        return replace(LSTM.data(split), sha256="of other data")
+
+    with pytest.raises(Unavailable, match="tiny-lstm was trained on other data than there is now; benchgate train"):
+        replace(LSTM, data=other).build()
+
+
+def test_weights_of_another_architecture_ask_for_training(benchgate_cache):
+    train(LSTM, Changes(steps=3), "cpu")
+    changed = replace(LSTM, make=TRANSFORMER.make)
+    with pytest.raises(Unavailable, match=r"tiny-lstm has changed since it was trained .*; benchgate train tiny-lstm"):
+        changed.build()
+
+
+def test_no_better_dev_for_a_while_ends_it_with_the_best_weights(benchgate_cache):
+    model = replace(LSTM, recipe=replace(LSTM.recipe, steps=500, evaluate_every=10, patience=2, learning_rate=1e-7))
+    report = read_report(train(model, Changes(), "cpu"))
+    assert report["steps"] == 30  # the first evaluation, and two that were no better
+    assert report["dev_exact_match"] == 0
+    best = min((row for row in report["rows"] if row["dev_loss"] is not None), key=lambda row: row["dev_loss"])
+    assert report["best_step"] == best["step"]
+
+
+def test_a_loss_that_is_no_number_is_no_model(benchgate_cache):
+    with pytest.raises(InvalidOutput, match=r"the loss is (nan|inf) at step 50; train with a lower --lr"):
+        train(LSTM, Changes(learning_rate=1e30), "cpu")
+    assert LSTM.version == "untrained"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'\x10\0\0\0\0\0\0\0{"a": 1}      '])
+def test_a_damaged_checkpoint_means_from_the_start(benchgate_cache, content, capsys):
+    with pytest.raises(Killed):
+        train(LSTM, Changes(), "cpu", killed_at(60))
+    (path,) = partials(benchgate_cache)
+    path.write_bytes(content)
+    steps = []
+    train(LSTM, Changes(), "cpu", lambda recipe, state: steps.append(state.step))
+    assert steps[0] == 1
+    assert f"{path} cannot be read" in capsys.readouterr().err
+
+
+def test_a_checkpoint_holds_no_pickle(benchgate_cache):
+    with pytest.raises(Killed):
+        train(LSTM, Changes(), "cpu", killed_at(60))
+    (path,) = partials(benchgate_cache)
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert {name.partition(".")[0] for name in header} == {"__metadata__", "weights", "best", "optimizer", "random"}
+
+
+@pytest.mark.parametrize("name", ["rewrite-t5", "rewrite-transformer", "rewrite-lstm"])
+def test_the_models_of_this_repository_can_be_made(name):
+    import torch
+
+    import fixtures.reformulation_models  # noqa: F401
+    from benchgate.core import models
+
+    model = models[name]
+    module = model.make(vocabulary=40, **model.shape)
+    source = torch.full((1, model.max_source), 5)
+    target = torch.full((1, model.max_target), 5)
+    assert module(source, torch.ones_like(source), target).shape == (1, model.max_target, 40)
+    with pytest.raises(Unavailable, match=f"{name} is not trained; benchgate train {name}"):
+        model.build()
+
+
+# The command
+
+
+SUITE = """
+import sys
+sys.path.insert(0, {root!r})
+import benchgate
+from tests.trainer.tiny import LSTM
+benchgate.model(LSTM)
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Starts `benchgate train ...` in a folder whose conftest registers the tiny model."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["suite"]\n')
+    (tmp_path / "suite.py").write_text(SUITE.format(root=str(ROOT)))
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "benchgate.commands.main", "train", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=lambda sent: sent.name)
+def test_the_command_goes_on_after_a_signal(command, benchgate_cache, tmp_path, sent):
+    process = command("tiny-lstm", "--steps", "100000")
+    while not partials(benchgate_cache):
+        assert process.poll() is None, process.communicate()[1]
+    process.send_signal(sent)
+    said = process.communicate(timeout=60)[1]
+    assert "Traceback" not in said
+    if sent == signal.SIGINT:
+        assert process.returncode == 130
+        assert "interrupted; what was finished is kept" in said
+    process = command("tiny-lstm", "--steps", "100000")
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if "step" in line)
+    process.kill()
+    process.communicate()
+    found = re.fullmatch(r"tiny-lstm: going on after step (\d+)\n", line)
+    assert found, line
+    assert int(found[1]) % 50 == 0
+
+
+def test_the_command_prints_the_table_and_draws_the_curve(command, tmp_path):
+    out, said = command("tiny-lstm", "--out", "curve").communicate(timeout=120)
+    assert "steps/s" in out, said
+    assert "tiny-lstm" in out
+    assert "dev exact match" in out
+    assert "step 100/130" in said
+    lines = (tmp_path / "curve" / "loss.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["step", "50", "100", "130"]
+    assert (tmp_path / "curve" / "loss.svg").read_text().startswith("<?xml")
+
+
+def test_a_sweep_measures_each_batch_size_apart(command):
+    out, said = command("tiny-lstm", "--sweep", "2,16", "--device", "cpu", "--json").communicate(timeout=200)
+    rows = json.loads(out)
+    assert [row["batch"] for row in rows] == [2, 16], said
+    for row in rows:
+        assert (row["status"], row["timed_steps"], row["device"]) == ("ok", 20, "cpu")
+        assert row["steps_per_s"] > 0
+        assert row["peak_bytes"] < row["memory_bytes"]
+        batches = -(-120 // row["batch"])
+        assert row["epoch_s"] * row["steps_per_s"] == pytest.approx(batches)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tiny-lst"], "did you mean 'tiny-lstm'?"),
+        (["tiny-lstm", "--device", "warp"], "unknown device 'warp'; known: cpu, cuda, mps"),
+        (["tiny-lstm", "--batch", "0"], "batch 0 must be above 0"),
+        (["tiny-lstm", "--sweep", "16,x"], "--sweep 16,x: whole numbers above 0"),
+        (["tiny-lstm", "--steps", "1", "--epochs", "1"], "not allowed with argument"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_message(arguments, said, capsys, monkeypatch):
+    import benchgate
+    from benchgate import models, registration
+    from benchgate.commands import main as cli
+
+    monkeypatch.setattr(registration, "load_project", lambda root: None)
+    monkeypatch.setattr(models, "_items", {"tiny-lstm": LSTM})
+    monkeypatch.setattr(models, "resolve", lambda name: None)
+    assert benchgate.models is models
+    try:
+        code = cli.main(["train", *arguments])
+    except SystemExit as left:
+        code = left.code
+    assert code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_training_without_its_packages_says_what_to_install(monkeypatch):
+    from benchgate.trainer import train as module
+
+    monkeypatch.setattr(module, "NEEDS", {"no_such_package": "train"})
+    with pytest.raises(BenchgateError, match=r"no_such_package is not installed; pip install 'benchgate\[train\]'"):
+        train(LSTM, Changes(), "cpu")
