@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchgate import core
 from benchgate.commands.cells import check_cell, parse_cell
 from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName
-from benchgate import core
 
 RUNTIMES = ("torch", "torch-compile", "onnxruntime")
 

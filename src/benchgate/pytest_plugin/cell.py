@@ -13,7 +13,7 @@ from benchgate.machine.devices import usable_cores
 from benchgate.measuring import run as running
 from benchgate.measuring.meters import ALL
 from benchgate.pytest_plugin import matrix
-from benchgate.pytest_plugin.suite_run import Session
+from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.results import Record
 
 
@@ -50,11 +50,11 @@ class MeasuredCell:
         benchmark: Any,
         limits: tuple[float, int],
         meters: Sequence[str] | None,
-        session: Session,
+        suite_run: SuiteRun,
     ) -> None:
         self.cell = cell
         self._key, self._params, self._benchmark, self._limits = key, dict(params), benchmark, limits
-        self._meters, self._in = meters, session
+        self._meters, self._in = meters, suite_run
         self._session: Any = None
 
     def __str__(self) -> str:

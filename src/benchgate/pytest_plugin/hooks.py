@@ -21,11 +21,11 @@ from benchgate.project import read_settings
 from benchgate.pytest_plugin import matrix
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
 from benchgate.pytest_plugin.outcomes import outcome_of
-from benchgate.pytest_plugin.suite_run import Session, load_baselines
+from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines
 from benchgate.report.summary import print_summary
 from benchgate.results import Journal, Record
 
-SESSION = pytest.StashKey[Session]()
+SUITE_RUN = pytest.StashKey[SuiteRun]()
 JOURNAL = Path(".benchmarks") / "benchgate-journal.jsonl"
 
 
@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Benchmark machine_info is different")
     # Percentiles and intervals are computed from the single rounds: without them a stored result is a dead end.
     config.option.benchmark_save_data = True
-    ours = config.stash[SESSION] = Session(
+    ours = config.stash[SUITE_RUN] = SuiteRun(
         Policy(),
         Journal(config.rootpath / JOURNAL),
         strict=config.option.gate_strict,
@@ -119,7 +119,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = list(metafunc.definition.iter_markers("cells"))
     if "cell" not in metafunc.fixturenames:
         return
-    ours = metafunc.config.stash[SESSION]
+    ours = metafunc.config.stash[SUITE_RUN]
     overrides = {axis: getattr(metafunc.config.option, f"cell_{axis}") for axis in matrix.AXES}
     try:
         if not marks:
@@ -137,7 +137,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = config.stash[SESSION]
+    ours = config.stash[SUITE_RUN]
     try:
         _check_needs(config.option.need)
         for axis in matrix.AXES:
@@ -159,7 +159,7 @@ def _check_needs(needs: list[str]) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    return config.stash[SESSION].header()
+    return config.stash[SUITE_RUN].header()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -167,7 +167,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     cell = _cell_of(item)
     if cell is None:
         return
-    ours = item.config.stash[SESSION]
+    ours = item.config.stash[SUITE_RUN]
     ours.tolerances[item.nodeid] = matrix.tolerance_of(item.iter_markers("cells"))
     if ours.take_resumed(item.nodeid):
         pytest.skip("measured before the last run was interrupted (--resume)")
@@ -200,7 +200,7 @@ def cell(
         benchmark,
         (float(options["max_time"]), int(options["min_rounds"])),
         config.option.meters,
-        config.stash[SESSION],
+        config.stash[SUITE_RUN],
     )
     yield measured
     measured.close()
@@ -212,7 +212,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         result = yield
     except Unavailable as unavailable:
         _skip_or_fail(item, str(unavailable))
-    ours = item.config.stash[SESSION]
+    ours = item.config.stash[SUITE_RUN]
     failed = ours.judge(item.nodeid)
     if failed and not ours.accept:
         pytest.fail("; ".join(map(str, failed)), pytrace=False)
@@ -222,7 +222,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     report = yield
-    ours = item.config.stash[SESSION]
+    ours = item.config.stash[SUITE_RUN]
     if report.when == "call" or (report.when == "setup" and not report.passed):
         outcome, reason = outcome_of(report, call.excinfo, ours.waived(item.nodeid))
         cell = _cell_of(item)
@@ -240,12 +240,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(output_json: dict[str, Any], config: pytest.Config) -> None:
-    config.stash[SESSION].complete(output_json)
+    config.stash[SUITE_RUN].complete(output_json)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    ours, option = session.config.stash[SESSION], session.config.option
+    ours, option = session.config.stash[SUITE_RUN], session.config.option
     if not option.collectonly and any(_cell_of(item) for item in session.items):
         ours.journal.start(list(ours.resumed.values()))
 
@@ -261,7 +261,7 @@ class _Untimed:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
-    ours, scope = session.config.stash[SESSION], session.config.args
+    ours, scope = session.config.stash[SUITE_RUN], session.config.args
     finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
     if finished and not session.config.option.collectonly:
         ours.find_gone(lambda key: any(_covers(argument, key, session.config) for argument in scope))
@@ -278,7 +278,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    print_summary(terminalreporter, config.stash[SESSION])
+    print_summary(terminalreporter, config.stash[SUITE_RUN])
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:

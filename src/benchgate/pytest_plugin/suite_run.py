@@ -18,7 +18,7 @@ from benchgate.results import Journal, Record, ResultsError, parse_record, read_
 
 
 @dataclass
-class Session:
+class SuiteRun:
     """Filled by the plugin's hooks in the order of a run; read by the summary and the JSON.
 
     `tolerances` are those of the tests' marks by node id. `resumed` are the journal's entries that stay.

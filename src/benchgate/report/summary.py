@@ -11,14 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from benchgate.gate.compare import Finding
-from benchgate.pytest_plugin.suite_run import Session
+from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record
 
 SAID = ("new", "gone", "regressed", "no longer measured", "improved", "not compared")
 
 
-def print_summary(reporter: Any, session: Session) -> None:
+def print_summary(reporter: Any, session: SuiteRun) -> None:
     """Write the summary through pytest's terminal reporter; nothing for a run without cells."""
     if not session.records and not session.gone:
         return
@@ -40,7 +40,7 @@ def print_summary(reporter: Any, session: Session) -> None:
     reporter.write_line(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
 
 
-def verdicts(session: Session) -> Iterator[str]:
+def verdicts(session: SuiteRun) -> Iterator[str]:
     """What the gate found: one line each for what fails or changed, counts for the rest."""
     if not session.comparing:
         return

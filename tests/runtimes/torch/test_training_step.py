@@ -10,9 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchgate import registration
+from benchgate import core, registration
 from benchgate.core import BenchgateError, DataError, Unavailable
-from benchgate import core
 from benchgate.machine.devices import devices
 from benchgate.measuring.meters.size import Size
 from benchgate.measuring.meters.training_memory import TrainingMemory

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from benchgate.core import DataError, InvalidOutput, Metric
 from benchgate.storage.download import progress
 from benchgate.tasks.causal_lm.passages import Passages, encode_pair
-
-if TYPE_CHECKING:
-    from benchgate.tasks.causal_lm.task import LMSession
+from benchgate.tasks.causal_lm.session import LMSession
 
 # Rows of logits in one chunk of the arithmetic: 256 of 49,152 in float64 are 100 MB.
 ROWS = 256

@@ -9,16 +9,17 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
-from benchgate.core import DataError, InvalidOutput, Metric, Session, Work, stats, tasks
+from benchgate.core import DataError, InvalidOutput, Metric, Work, stats, tasks
 from benchgate.core.metrics import metric
 from benchgate.storage.download import progress
 from benchgate.storage.resumable import Resumable
 from benchgate.tasks.causal_lm import fidelity
 from benchgate.tasks.causal_lm.passages import Passages, encode_pair
+from benchgate.tasks.causal_lm.session import LMSession
 
 # Prompts for timing are this text over and over: real tokens, the same for every model and machine.
 PROMPT = (
@@ -26,26 +27,6 @@ PROMPT = (
     "carts to the deck. Nobody spoke much. The captain counted everything twice, wrote the numbers into a small green "
     "book and looked now and then at the sky, where a thin line of cloud was growing in the west. "
 )
-
-
-class LMSession(Session, Protocol):
-    """What a runtime provides for this task. Token arrays are int64."""
-
-    context_limit: int
-    vocabulary: int
-    identity: str
-
-    def prefill(self, tokens: np.ndarray) -> np.ndarray:
-        """Read prompts of equal length, [batch, length], into a new cache; returns the greedy next tokens, [batch]."""
-
-    def step(self, tokens: np.ndarray) -> np.ndarray:
-        """Append one token to each sequence, [batch]; returns the greedy next tokens, [batch]."""
-
-    def rewind(self, length: int) -> None:
-        """Cut the cache back to its first `length` positions."""
-
-    def logits(self, sequences: Sequence[Sequence[int]], keep: Sequence[int]) -> list[np.ndarray]:
-        """For each sequence the float32 logits [keep[i], vocabulary] after its last keep[i] positions; no cache."""
 
 
 def prompt_tokens(model: Any, batch: int, length: int) -> np.ndarray:

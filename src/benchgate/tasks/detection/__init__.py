@@ -5,6 +5,7 @@ from benchgate.tasks.detection.boxes import CellHead, QueryHead, YoloHead
 from benchgate.tasks.detection.data import DetectionData, Photo, load_coco, photographs
 from benchgate.tasks.detection.detecting import detect
 from benchgate.tasks.detection.floors import floor
+from benchgate.tasks.detection.images import Preparation
 from benchgate.tasks.detection.model import (
     COCO_80,
     COCO_91,
@@ -12,7 +13,6 @@ from benchgate.tasks.detection.model import (
     DetectorData,
     DetectorFile,
     KerasDetector,
-    Preparation,
 )
 from benchgate.tasks.detection.task import Detection, agreement_data, assess
 

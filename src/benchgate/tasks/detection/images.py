@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -12,8 +12,30 @@ from benchgate.core import DataError, Unavailable
 from benchgate.machine.packages import missing_packages
 from benchgate.tasks.detection.boxes import Array
 
-if TYPE_CHECKING:
-    from benchgate.tasks.detection.model import DetectorData
+
+@dataclass(frozen=True)
+class Preparation:
+    """How pixels become the model's input.
+
+    `resize`: "stretch" to the input size, or "letterbox" (keep the aspect ratio, centre, fill with `pad`, 0..255).
+    The input is (pixel - mean) / std with pixels 0..255, per channel in the order of `channels`.
+    """
+
+    resize: Literal["stretch", "letterbox"] = "stretch"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    pad: int = 127
+
+
+class Prepares(Protocol):
+    """A model that says how pixels become its input: `size` is (height, width) in pixels."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def preparation(self) -> Preparation: ...
 
 
 @dataclass(frozen=True)
@@ -57,8 +79,8 @@ def read_image(path: Path) -> Array:
         raise DataError(f"image {path}: corrupt ({error})") from error
 
 
-def prepare(image: Array, model: DetectorData) -> tuple[Array, Fit]:
-    """The model's input float32 [3, height, width] from pixels uint8 [h, w, 3], and where they lie in it."""
+def prepare(image: Array, model: Prepares) -> tuple[Array, Fit]:
+    """A model's input float32 [3, height, width] from pixels uint8 [h, w, 3], and where they lie in it."""
     from PIL import Image
 
     height, width = image.shape[:2]

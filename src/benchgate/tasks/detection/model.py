@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from benchgate.core import DataError
+from benchgate.tasks.detection.images import Preparation, prepare, read_image
 
 if TYPE_CHECKING:
     from benchgate.tasks.detection.boxes import Array, Head
@@ -18,21 +19,6 @@ COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 COCO_80 = tuple(i for i in range(1, 91) if i not in COCO_GAPS)
 # Detectors trained on the raw ids (DETR, YOLOS): class index = category id; 0 marks an index that is no category.
 COCO_91 = tuple(0 if i in COCO_GAPS else i for i in range(91))
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How pixels become the model's input.
-
-    `resize`: "stretch" to the input size, or "letterbox" (keep the aspect ratio, centre, fill with `pad`, 0..255).
-    The input is (pixel - mean) / std with pixels 0..255, per channel in the order of `channels`.
-    """
-
-    resize: Literal["stretch", "letterbox"] = "stretch"
-    channels: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
-    pad: int = 127
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +37,7 @@ class DetectorData:
     head: Head
     size: tuple[int, int]
     classes: tuple[int, ...] = COCO_80
-    preparation: Preparation = Preparation()
+    preparation: Preparation = field(default_factory=Preparation)
     score_threshold: float = 0.001
     nms_overlap: float | None = 0.45
     max_detections: int = 100
@@ -65,8 +51,6 @@ class DetectorData:
 
         Raises DataError for a model without calibration images.
         """
-        from benchgate.tasks.detection.images import prepare, read_image
-
         if self.calibration_images is None:
             raise DataError(
                 f"model {self.name!r} has no calibration images, which int8-static needs; "
