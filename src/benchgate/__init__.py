@@ -15,7 +15,9 @@ from benchgate.core import (
     models,
     runtimes,
     schemes,
+    support,
     tasks,
+    transforms,
 )
 from benchgate.core.metrics import Row, add_row
 
@@ -25,6 +27,7 @@ model = models.add
 scheme = schemes.add
 runtime = runtimes.add
 task = tasks.add
+transform = transforms.add
 metric_row = add_row
 
 __all__ = [
@@ -44,6 +47,9 @@ __all__ = [
     "runtimes",
     "scheme",
     "schemes",
+    "support",
     "task",
     "tasks",
+    "transform",
+    "transforms",
 ]

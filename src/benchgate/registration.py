@@ -13,6 +13,7 @@ from benchgate.tasks.text2text import models as text2text_models
 
 BUILTIN = (
     "benchgate.schemes",
+    "benchgate.transforms.prune",
     "benchgate.tasks.causal_lm.passages",
     "benchgate.tasks.causal_lm.task",
     "benchgate.tasks.detection",

@@ -1,9 +1,20 @@
-"""The schemes that every suite knows. Another one is one line: `benchgate.scheme(Scheme(...))`."""
+"""The schemes that every suite knows, and those that are put together from steps.
 
-from benchgate.core import Scheme, schemes
+Another one is one line: `benchgate.scheme(Scheme(...))`. A name with `+` needs none: `prune-50+int8-dynamic` is the
+transform prune and then the scheme int8-dynamic; transforms alone leave a model in fp32.
+"""
 
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchgate.core import BenchgateError, Scheme, UnknownName, schemes, transforms, unknown_name
+from benchgate.core.protocols import ChecksAmount
+from benchgate.core.transformed import find_step
+
+FP32 = Scheme("fp32", 32, "float", {"dtype": "float32"})
 BUILTIN = (
-    Scheme("fp32", 32, "float", {"dtype": "float32"}),
+    FP32,
     Scheme("bf16", 16, "float", {"dtype": "bfloat16"}),
     Scheme("fp16", 16, "float", {"dtype": "float16"}),
     # Weights int8 per channel; activations quantized on the fly, per token or tensor.
@@ -17,5 +28,40 @@ BUILTIN = (
     Scheme("int4-weight-only", 4, "int4-weight-only", {"group_size": 32}),
 )
 
+
+def composed(name: str) -> Scheme | None:
+    """The scheme of steps joined by `+`, transforms first and at most one scheme, last; None where no part is known.
+
+    Raises UnknownName for one part that is neither, BenchgateError for an order or a number that cannot be.
+    """
+    *parts, last = name.split("+")
+    if find_step(last) is not None:
+        parts, base = [*parts, last], FP32
+    elif parts and last in schemes:
+        base = schemes[last]
+    elif parts and any(find_step(part) for part in parts):
+        raise UnknownName(f"scheme {name!r}: {_unknown(last)}")
+    else:
+        return None
+    for part in parts:
+        _check(name, part)
+    return replace(base, name=name, steps=(*parts, *base.steps))
+
+
+def _check(name: str, part: str) -> None:
+    step = find_step(part)
+    if step is None:
+        if part in schemes:
+            raise BenchgateError(f"scheme {name!r}: {part} is no transform; a scheme that is not one comes last, once")
+        raise UnknownName(f"scheme {name!r}: {_unknown(part)}")
+    if isinstance(step.transform, ChecksAmount):
+        step.transform.check(step.amount)
+
+
+def _unknown(part: str) -> str:
+    return unknown_name("step", part, [*transforms, *schemes])
+
+
 for _scheme in BUILTIN:
     schemes.add(_scheme)
+schemes.resolve = composed

@@ -8,9 +8,13 @@ import pytest
 
 from benchgate import core
 from benchgate.commands.cells import check_cell, parse_cell
-from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName
+from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName, support
 
 RUNTIMES = ("torch", "torch-compile", "onnxruntime")
+
+
+def senseless(model, scheme, runtime):
+    return "int8 makes no sense" if scheme.name == "int8" else None
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +29,6 @@ def _registered(monkeypatch):
             name=name,
             needs={},
             missing=lambda device: "no engine" if name == "onnxruntime" else None,
-            refuses=lambda model, scheme: "int8 makes no sense" if scheme.name == "int8" else None,
         )
 
     fill = {
@@ -36,6 +39,16 @@ def _registered(monkeypatch):
     for registry, items in fill.items():
         monkeypatch.setattr(registry, "_items", {item.name: item for item in items})
         monkeypatch.setattr(registry, "resolve", lambda name: None)
+    rows = [
+        support.SessionRow(name, task, "no:matter", builder="", refuses="tests.commands.test_cells:senseless")
+        for name in RUNTIMES
+        for task in ("text2text", "spam")
+    ]
+    with (
+        support.sessions.extended(*rows),
+        support.compressors.extended(*(support.CompressorRow(name, support.ANY) for name in RUNTIMES)),
+    ):
+        yield
 
 
 def test_a_model_alone_is_its_fp32_cell_on_torch():

@@ -8,7 +8,18 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from benchgate.core import BenchgateError, Cell, DataError, Scheme, Unavailable, UnknownName, models, runtimes, schemes
+from benchgate.core import (
+    BenchgateError,
+    Cell,
+    DataError,
+    Scheme,
+    Unavailable,
+    UnknownName,
+    models,
+    runtimes,
+    schemes,
+    support,
+)
 from benchgate.measuring import building
 from benchgate.measuring.building import BEAMS, Agreement, Built, Difference
 from benchgate.registration import load_builtin
@@ -36,9 +47,6 @@ class Shouting:
 
     name, format, needs = "shouting", "text", {}
 
-    def refuses(self, model, scheme):
-        return None if scheme.name in ("fp32", "loud", "some", "gone", "bad") else f"no {scheme.name} here"
-
     def missing(self, device):
         return None
 
@@ -65,6 +73,12 @@ class ShoutingSession:
         self.scheme = None
 
 
+support.session("shouting", "text2text", "tests.measuring.test_building:ShoutingSession", builder="")
+support.compressor("shouting", "float", dtypes=("float32",))
+for _method in ("loud", "some", "gone", "bad"):
+    support.compressor("shouting", _method)
+
+
 @pytest.fixture(autouse=True)
 def letters(monkeypatch):
     load_builtin()
@@ -88,7 +102,7 @@ def printed(found, nonsense=None, width=100):
 def test_all_cells_that_make_sense_and_why_the_others_do_not():
     cells, nonsense = building.plan("letters", [], ["shouting"])
     assert {c.scheme for c in cells} == {"fp32", "loud", "some", "gone", "bad"}
-    assert nonsense == {"no bf16 here": 1}
+    assert nonsense == {"shouting has no bf16, only float32": 1}
     assert building.plan("letters", ["loud"], ["shouting"]) == ([cell("loud")], Counter())
     with pytest.raises(UnknownName, match="did you mean 'letters'"):
         building.plan("letter", [], [])
@@ -110,10 +124,10 @@ def test_what_cannot_be_had_is_skipped_and_what_breaks_has_failed():
     gone, bad = building.build(cell("gone")), building.build(cell("bad"))
     assert (gone.path, gone.reason, gone.failed) == (None, "needs something that is not here", False)
     assert (bad.path, bad.reason, bad.failed) == (None, "weights are NaN", True)
-    text = printed([gone, bad], Counter({"no bf16 here": 2}))
+    text = printed([gone, bad], Counter({"shouting has no bf16, only float32": 2}))
     assert "letters-gone-shouting-cpu: skipped: needs something" in text
     assert "letters-bad-shouting-cpu: failed: weights are NaN" in text
-    assert "left out, 2 x no bf16 here" in text
+    assert "left out, 2 x shouting has no bf16, only float32" in text
     many = printed([gone], Counter({f"no {i}": 2 for i in range(9)}))
     assert "left out, 18 combinations that make no sense; --scheme NAME says why" in many
     assert "no 3" not in many

@@ -114,9 +114,6 @@ class FakeRuntime:
     def format(self):
         return f"bytes-{setting('BYTES', 1000)}"
 
-    def refuses(self, model, scheme):
-        return None if scheme.name in ("fp32", "bf16") else f"{self.name} has no {scheme.method} compression"
-
     def missing(self, device):
         return None
 
@@ -131,3 +128,6 @@ class FakeRuntime:
 
 
 benchgate.runtime(FakeRuntime("absent", {"surely_absent": "absent-extra"}))
+for name in ("fake", "absent"):
+    benchgate.support.session(name, "faking", "suite:FakeSession")
+    benchgate.support.compressor(name, "float", dtypes=("float32", "bfloat16"))

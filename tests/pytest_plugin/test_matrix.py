@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchgate.core import BenchgateError, Cell, Scheme, UnknownName, models, runtimes, schemes
+from benchgate.core import BenchgateError, Cell, Scheme, UnknownName, models, runtimes, schemes, support
 from benchgate.machine.devices import Device, devices
 from benchgate.pytest_plugin import matrix
 from benchgate.pytest_plugin.matrix import LeftOut, MarkError
@@ -18,15 +18,12 @@ class Model:
 
 
 class Runtime:
-    """Refuses int8 of "ham", and is missing on "slow"."""
+    """Missing on "slow"; refuses int8 of "ham" by its rows."""
 
     format = "none"
 
     def __init__(self, name, needs=()):
         self.name, self.needs = name, dict(needs)
-
-    def refuses(self, model, scheme):
-        return "ham cannot be int8" if (model.name, scheme.name) == ("ham", "int8") else None
 
     def missing(self, device):
         return f"{self.name} has no kernels for {device}" if device == "slow" else None
@@ -34,6 +31,16 @@ class Runtime:
 
 class Training(Runtime):
     task = "training"
+
+
+def no_int8_ham(model, scheme, runtime):
+    return "ham cannot be int8" if (model.name, scheme.name) == ("ham", "int8") else None
+
+
+for _name in ("plain", "extra", "train"):
+    for _task in ("text", "vision"):
+        support.session(_name, _task, "no:matter", builder="", refuses="tests.pytest_plugin.test_matrix:no_int8_ham")
+    support.compressor(_name, support.ANY)
 
 
 ABSENT = {"no_such_package_of_ours": "spam", "pytest": "dev"}

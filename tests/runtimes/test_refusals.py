@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-import benchgate.schemes  # noqa: F401  registers them
-from benchgate.core import schemes
+import benchgate.schemes
+import benchgate.tasks.causal_lm.task
+import benchgate.tasks.text2text.task  # noqa: F401  which tasks are stepwise
+from benchgate.core import schemes, support
 from benchgate.runtimes.litert.keras import LiteRTKeras
 from benchgate.runtimes.litert.runtime import LiteRT
 from benchgate.runtimes.onnx.runtime import OnnxRuntime
@@ -32,7 +34,7 @@ BOTH = model("build", "build_keras", "calibration")
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_schemes(runtime, taken):
-    assert {name for name in schemes if runtime.refuses(BOTH, schemes[name]) is None} == taken
+    assert {name for name in schemes if support.refusal(BOTH, schemes[name], runtime) is None} == taken
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_schemes(runtime, taken):
     ],
 )
 def test_reasons(runtime, given, scheme, reason):
-    found = runtime.refuses(given, schemes[scheme])
+    found = support.refusal(given, schemes[scheme], runtime)
     assert found is not None
     assert found.startswith(reason)
 
@@ -70,7 +72,7 @@ def test_reasons(runtime, given, scheme, reason):
     ],
 )
 def test_what_fits_is_taken(runtime, given):
-    assert runtime.refuses(given, schemes["fp32"]) is None
+    assert support.refusal(given, schemes["fp32"], runtime) is None
 
 
 @pytest.mark.parametrize("runtime", [LITERT, KERAS])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
-from benchgate.core import Cell, DataError, InvalidOutput, models, runtimes, schemes
+from benchgate.core import Cell, DataError, InvalidOutput, models, runtimes, schemes, support
 from benchgate.measuring import run as running
 from benchgate.runtimes.torch.text2text import TorchText2TextSession
 from tests.tasks.text2text.tiny import MODELS, VOCABULARY, Tiny, sources
@@ -52,11 +53,12 @@ def load(monkeypatch, artifacts):
     opened = []
 
     def get(runtime, model, scheme="fp32"):
-        monkeypatch.setattr(models, "_items", {**models._items, model.name: model})
+        registered.enter_context(models.extended(model))
         opened.append(running.load(Cell(model.name, scheme, runtime, "cpu"), 1)[1])
         return opened[-1]
 
-    yield get
+    with ExitStack() as registered:
+        yield get
     for session in opened:
         session.close()
 
@@ -213,11 +215,11 @@ def refusals():
         ("torch-generate", LSTM, "fp32", "runs the T5 architecture, tiny-lstm has another"),
         ("torch-generate", other, "fp32", "runs text2text models, words is for causal-lm"),
         ("torchscript", other, "fp32", "runs text2text models"),
-        ("torchscript", T5, "bf16", "no bf16, only fp32, int8-dynamic"),
+        ("torchscript", T5, "bf16", "no bf16, only float32"),
         ("onnxruntime", T5, "fp16", "onnxruntime has no fp16, only float32"),
         ("onnxruntime", T5, "int8-static", "onnxruntime has no int8-static compression"),
         ("ctranslate2", TRANSFORMER, "fp32", "runs the T5 architecture"),
-        ("ctranslate2", T5, "bf16", "no bf16, only fp32, int8-dynamic"),
+        ("ctranslate2", T5, "bf16", "no bf16, only float32"),
         ("ggml", LSTM, "fp32", "runs the T5 architecture"),
         ("ggml", T5, "gguf-q4_k_m", "ggml has T5 as F32, F16, Q8_0, Q4_0"),
         ("ggml", T5, "int8-dynamic", "no int8-dynamic compression"),
@@ -226,12 +228,12 @@ def refusals():
 
 @pytest.mark.parametrize(("runtime", "model", "scheme", "reason"), refusals())
 def test_what_makes_no_sense_is_refused(runtime, model, scheme, reason):
-    assert reason in runtimes[runtime].refuses(model, schemes[scheme])
+    assert reason in support.refusal(model, schemes[scheme], runtimes[runtime])
 
 
 @each_cell
 def test_what_makes_sense_is_not_refused(runtime, model):
-    assert runtimes[runtime].refuses(model, schemes["fp32"]) is None
+    assert support.refusal(model, schemes["fp32"], runtimes[runtime]) is None
     assert runtimes[runtime].missing("cpu") is None
 
 

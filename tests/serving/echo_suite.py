@@ -24,9 +24,6 @@ class EchoRuntime:
     format: str = "none"
     needs: Mapping[str, str] = field(default_factory=dict)
 
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        return None if model.name == "echo" else "runs only echo"
-
     def missing(self, device: str) -> str | None:
         return None
 
@@ -37,3 +34,14 @@ class EchoRuntime:
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> EchoSession:
         return EchoSession(float(os.environ.get("ECHO_SECONDS", "0")))
+
+
+def other_than_echo(model: Model, scheme: Scheme, runtime: str) -> str | None:
+    """Why the runtime does not take this model, or None."""
+    return None if model.name == "echo" else "runs only echo"
+
+
+benchgate.support.session(
+    "echoing", "text2text", "tests.serving.fakes:EchoSession", refuses="tests.serving.echo_suite:other_than_echo"
+)
+benchgate.support.compressor("echoing", benchgate.support.ANY)

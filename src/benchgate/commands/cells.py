@@ -9,7 +9,17 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-from benchgate.core import BenchgateError, Cell, Unavailable, UnknownName, models, runtimes, schemes, unknown_name
+from benchgate.core import (
+    BenchgateError,
+    Cell,
+    Unavailable,
+    UnknownName,
+    models,
+    runtimes,
+    schemes,
+    support,
+    unknown_name,
+)
 from benchgate.machine.devices import devices
 from benchgate.pytest_plugin.matrix import missing
 
@@ -62,7 +72,7 @@ def check_cell(cell: Cell, task: str) -> None:
             f"{cell.model!r} is a model of task {model.task!r}; one of {task!r} is needed: "
             f"{', '.join(fitting) or 'none is known'}"
         )
-    reason = runtimes[cell.runtime].refuses(model, schemes[cell.scheme]) or missing(cell)
+    reason = support.refusal(model, schemes[cell.scheme], runtimes[cell.runtime]) or missing(cell)
     if reason:
         raise Unavailable(f"{cell}: {reason}")
 

@@ -3,6 +3,7 @@
 Nothing here imports an ML library, so `import benchgate` stays cheap and the logic can be tested with fakes.
 """
 
+from benchgate.core import support
 from benchgate.core.errors import (
     BenchgateError,
     DataError,
@@ -12,8 +13,8 @@ from benchgate.core.errors import (
     UnknownName,
     unknown_name,
 )
-from benchgate.core.protocols import Model, Runtime, Session, Task
-from benchgate.core.registry import Registry, models, runtimes, schemes, tasks
+from benchgate.core.protocols import Model, Runtime, Session, Task, Transform
+from benchgate.core.registry import Registry, models, runtimes, schemes, tasks, transforms
 from benchgate.core.support import all_needs, operations, task_of
 from benchgate.core.words import MAX_EXAMPLES, Better, Cell, Metric, Scheme, Work
 
@@ -32,6 +33,7 @@ __all__ = [
     "Scheme",
     "Session",
     "Task",
+    "Transform",
     "Unavailable",
     "UnknownName",
     "Work",
@@ -40,7 +42,9 @@ __all__ = [
     "operations",
     "runtimes",
     "schemes",
+    "support",
     "task_of",
     "tasks",
+    "transforms",
     "unknown_name",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from benchgate.core.words import Metric, Scheme
 
@@ -35,7 +35,7 @@ class Session(Protocol):
     `weights_bytes` is the memory that the weights take, or None where the runtime does not tell. `identity` is set by
     whoever loads it: artifact, device and threads, for partial results that are kept.
 
-    A session may have `observe(call) -> dict`, more about the kernels from watching one call.
+    What a session may have beside: Observable, CountsFlops, ProfilesMemory.
     """
 
     kernel: Mapping[str, Any]
@@ -52,8 +52,8 @@ class Task(Protocol):
     """What a model is for. `unit` is what its throughput counts: images, tokens, queries.
 
     A task may have `operations`, a mapping from name to `f(session, model, **params) -> Work`; the first is the
-    default one. Without it the only operation is one call of the session on `sample(model, batch)`. It may have
-    `fidelity(reference, session, model, data) -> metrics`: how far a compressed model's outputs are from another's.
+    default one. Without it the only operation is one call of the session on `sample(model, batch)`. What a task may
+    have beside: Stepwise, HasFidelity.
     """
 
     name: str
@@ -67,21 +67,21 @@ class Task(Protocol):
 
 
 class Runtime(Protocol):
-    """What executes a model.
+    """What executes a model. Which models and schemes it takes is said by its rows of support, not by itself.
 
     `needs` maps the import names it cannot do without to the extra that installs them; that one fact decides
-    availability, the skip's reason and the install hint. `format` names its artifact's file format. A runtime whose
-    `build` takes more packages than its `load` names those in `build_needs`: their versions decide what it writes, but
-    they are not imported to run it. One that does something else with a model than what that is for (training it) names
-    its own `task`. The `format` "none" says that the artifact is no model: it has no size.
+    availability, the skip's reason and the install hint. `format` names its artifact's file format; "none" says that
+    the artifact is no model: it has no size. What a runtime may have beside: NeedsToBuild, OwnTask, SharesSupport.
     """
 
-    name: str
-    format: str
-    needs: Mapping[str, str]
+    @property
+    def name(self) -> str: ...
 
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        """Why this combination makes no sense anywhere, or None. Cheap: called at collection."""
+    @property
+    def format(self) -> str: ...
+
+    @property
+    def needs(self) -> Mapping[str, str]: ...
 
     def missing(self, device: str) -> str | None:
         """Why this runtime cannot run on `device` on this machine although its packages are there, or None."""
@@ -91,3 +91,161 @@ class Runtime(Protocol):
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         """Load what `build` wrote, to run on `device` with `threads` threads."""
+
+
+class Transform(Protocol):
+    """A step of a scheme that changes the torch module before any runtime sees it: `prune-50`.
+
+    `apply` gets the number behind the name, None where there is none. What a transform may have beside: ChecksAmount,
+    Reshapes.
+    """
+
+    name: str
+
+    def apply(self, module: Any, amount: float | None) -> Any:
+        """Return the changed module, which may be the given one. Raises BenchgateError for an amount it cannot do."""
+
+
+# What a model may have.
+
+
+@runtime_checkable
+class Buildable(Protocol):
+    """A model that makes a torch module, as most do; a file of some runtime's format does not."""
+
+    def build(self) -> Any: ...
+
+
+@runtime_checkable
+class Structured(Protocol):
+    """A model that makes its module without its weights' values, cheaply: they are read from the artifact."""
+
+    def structure(self) -> Any: ...
+
+
+@runtime_checkable
+class FromFile(Protocol):
+    """A model that is a file already."""
+
+    @property
+    def path(self) -> str | Path: ...
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A model with inputs to calibrate full-integer schemes on, one call's at a time."""
+
+    def calibration(self) -> Iterable[Any]: ...
+
+
+@runtime_checkable
+class HasArchitecture(Protocol):
+    """A model that names what it is made of, where a runtime knows only some architectures."""
+
+    @property
+    def architecture(self) -> str: ...
+
+
+# What a task may have.
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """A task whose models are run by more than one call (prefill and decode, forward and backward).
+
+    A runtime needs a session of its own for it: without a row of support it refuses, it does not try.
+    """
+
+    stepwise: bool
+
+
+@runtime_checkable
+class HasFidelity(Protocol):
+    """A task that can tell how far one session's outputs are from another's on the same data."""
+
+    def fidelity(self, reference: Any, session: Any, model: Any, data: Any) -> Mapping[str, Metric]: ...
+
+
+# What a session may have.
+
+
+@runtime_checkable
+class Observable(Protocol):
+    """A session that tells more about its kernels from watching one call."""
+
+    def observe(self, call: Callable[[], Any]) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class CountsFlops(Protocol):
+    """A session that counts the floating-point operations of its work."""
+
+    def flops(self) -> Any: ...
+
+
+@runtime_checkable
+class ProfilesMemory(Protocol):
+    """A session that tells its memory by what it is for, over time."""
+
+    def memory_by_part(self) -> Mapping[str, Any]: ...
+
+
+# What a runtime may have.
+
+
+@runtime_checkable
+class NeedsToBuild(Protocol):
+    """A runtime whose `build` takes more packages than its `load`: their versions decide what it writes too."""
+
+    @property
+    def build_needs(self) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class OwnTask(Protocol):
+    """A runtime that does something else with a model than what that is for: training it."""
+
+    @property
+    def task(self) -> str: ...
+
+
+@runtime_checkable
+class SharesSupport(Protocol):
+    """A runtime that has, beside its own rows of support, those of another: compiled torch has torch's."""
+
+    @property
+    def sessions_of(self) -> str: ...
+
+    @property
+    def compressors_of(self) -> str: ...
+
+
+# What a transform may have.
+
+
+@runtime_checkable
+class ChecksAmount(Protocol):
+    """A transform that refuses amounts when the scheme is named, before anything is built."""
+
+    def check(self, amount: float | None) -> None:
+        """Raise BenchgateError for an amount that it cannot do."""
+
+
+@runtime_checkable
+class Reshapes(Protocol):
+    """A transform that says with `reshapes = True` that it changes which tensors the module has, or their shapes.
+
+    Its work is then repeated when the artifact is loaded, to have the module that the weights go into.
+    """
+
+    reshapes: bool
+
+
+# What data may have.
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """Data that says what it is: name, hash, number of items; kept with every result."""
+
+    def describe(self) -> dict[str, Any]: ...

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from benchgate.core.errors import DuplicateName, UnknownName, unknown_name
-from benchgate.core.protocols import Model, Runtime, Task
+from benchgate.core.protocols import Model, Runtime, Task, Transform
 from benchgate.core.words import Scheme
 
 Named = TypeVar("Named")
@@ -50,6 +51,33 @@ class Registry(Generic[Named]):
     def values(self) -> Sequence[Named]:
         return [self._items[name] for name in self]
 
+    @contextmanager
+    def replaced(self, *items: Named) -> Iterator[None]:
+        """Have these items and nothing else, nothing resolved either; what was there before is back afterwards."""
+        with self._kept():
+            self._items, self.resolve = {}, lambda name: None
+            for item in items:
+                self.add(item)
+            yield
+
+    @contextmanager
+    def extended(self, *items: Named) -> Iterator[None]:
+        """Have these items too, and in place of others of their names; what was there before is back afterwards."""
+        with self._kept():
+            names = {item.name for item in items}  # type: ignore[attr-defined]
+            self._items = {name: item for name, item in self._items.items() if name not in names}
+            for item in items:
+                self.add(item)
+            yield
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        before = self._items, self.resolve
+        try:
+            yield
+        finally:
+            self._items, self.resolve = before
+
     def unknown(self, name: str) -> str:
         """The message for a name that is not here."""
         return unknown_name(self.kind, name, list(self))
@@ -65,3 +93,4 @@ models: Registry[Model] = Registry("model")
 schemes: Registry[Scheme] = Registry("scheme")
 runtimes: Registry[Runtime] = Registry("runtime")
 tasks: Registry[Task] = Registry("task")
+transforms: Registry[Transform] = Registry("transform")

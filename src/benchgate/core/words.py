@@ -29,16 +29,20 @@ class Scheme:
     """How a model is compressed; plain data, read by the runtimes.
 
     `bits` is the nominal width of a weight, `method` the family that a runtime looks up to know what to do
-    ("float", "int8-dynamic", ...), `options` the method's own settings (group size, ...).
+    ("float", "int8-dynamic", ...), `options` the method's own settings (group size, ...). `steps` are the transforms
+    that change the torch module before that ("prune-50"), in their order.
     """
 
     name: str
     bits: float
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "bits": self.bits, "method": self.method, "options": dict(self.options)}
+        """JSON-ready; all that decides what an artifact holds."""
+        found = {"name": self.name, "bits": self.bits, "method": self.method, "options": dict(self.options)}
+        return {**found, "steps": list(self.steps)} if self.steps else found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, Runtime, Unavailable, models, runtimes, schemes
+from benchgate.core import BenchgateError, Cell, Runtime, Unavailable, all_needs, models, runtimes, schemes
 from benchgate.measuring import run as running
 from benchgate.pytest_plugin.matrix import expand, missing
 from benchgate.storage.artifacts import artifact, artifact_bytes
@@ -93,10 +93,9 @@ class _Timed:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self.name, self.format, self.needs = runtime.name, runtime.format, all_needs(runtime)
+        self.missing, self.load = runtime.missing, runtime.load
         self.seconds: float | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._runtime, name)
 
     def build(self, model: Any, scheme: Any, out: Path) -> None:
         start = time.perf_counter()

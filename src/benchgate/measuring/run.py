@@ -32,6 +32,7 @@ from benchgate.core import (
     tasks,
     unknown_name,
 )
+from benchgate.core.transformed import for_load
 from benchgate.machine.devices import Device, devices
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
@@ -70,7 +71,7 @@ def load(cell: Cell, threads: int) -> tuple[Path, Session]:
     """Build or reuse the cell's artifact and load it. Raises whatever the runtime raises."""
     model, scheme, runtime = models[cell.model], schemes[cell.scheme], runtimes[cell.runtime]
     path = artifact(model, scheme, runtime)
-    session = runtime.load(path, model, cell.device, threads)
+    session = runtime.load(path, for_load(model, scheme), cell.device, threads)
     # What partial results of this session may be kept under: artifact (with its versions), device and threads.
     session.identity = f"{path.name}-{cell.device}-{threads}"
     return path, session

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, Registry, Runtime, all_needs, models, runtimes, schemes, task_of
+from benchgate.core import (
+    BenchgateError,
+    Cell,
+    Registry,
+    Runtime,
+    all_needs,
+    models,
+    runtimes,
+    schemes,
+    support,
+    task_of,
+)
 from benchgate.gate.compare import parse_tolerances
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages
@@ -83,7 +94,7 @@ def expand(axes: Mapping[str, Sequence[str]], overrides: Mapping[str, Sequence[s
         for r in chosen["runtime"]
         for d in chosen["device"]
     ):
-        reason = runtimes[cell.runtime].refuses(models[cell.model], schemes[cell.scheme])
+        reason = support.refusal(models[cell.model], schemes[cell.scheme], runtimes[cell.runtime])
         _ = devices[cell.device]
         if reason is None:
             cells.append(cell)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import BenchgateError, Model, Runtime, Scheme, all_needs
+from benchgate.core.transformed import for_build
 from benchgate.machine.packages import versions
 from benchgate.storage import cache
 
@@ -36,7 +37,8 @@ def artifact_key(model: Model, scheme: Scheme, runtime: Runtime) -> dict[str, An
 def artifact(model: Model, scheme: Scheme, runtime: Runtime) -> Path:
     """The folder with the built model, built by `runtime.build` if it is not in the cache."""
     label = f"{model.name}-{scheme.name}-{runtime.name}".replace("/", "--")
-    return build_or_reuse(label, artifact_key(model, scheme, runtime), lambda out: runtime.build(model, scheme, out))
+    source = for_build(model, scheme)
+    return build_or_reuse(label, artifact_key(model, scheme, runtime), lambda out: runtime.build(source, scheme, out))
 
 
 def build_or_reuse(label: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 
@@ -15,14 +17,15 @@ GGUF = ["gguf-f16", "gguf-q8_0", "gguf-q6_k", "gguf-q4_k_m", "gguf-q4_0", "gguf-
 
 
 @pytest.fixture
-def use(monkeypatch):
+def use():
     """use(TinyLlama(...)) registers a model for this test."""
 
     def register(model):
-        monkeypatch.setattr(models, "_items", {**models._items, model.name: model})
+        registered.enter_context(models.extended(model))
         return model
 
-    return register
+    with ExitStack() as registered:
+        yield register
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,13 @@ def load(cache, monkeypatch):
 
     def get(scheme, model=None):
         model = model or TinyLlama()
-        monkeypatch.setattr(models, "_items", {**models._items, model.name: model})
+        registered.enter_context(models.extended(model))
         path, session = running.load(Cell(model.name, scheme, "gptq", "cpu"), 1)
         opened.append(session)
         return path, session
 
-    yield get
+    with ExitStack() as registered:
+        yield get
     for session in opened:
         session.close()
 
@@ -114,10 +116,10 @@ def test_scoring_and_the_kernel_compute_the_same_weights(load, scheme):
 
 
 @only_gptqmodel
-def test_a_kernel_that_requantises_is_scored_itself(load, monkeypatch):
+def test_a_kernel_that_requantises_is_scored_itself(load):
     scheme = gptq_scheme("gptq-8-int8-kernel", 8, backend="GPTQ_TORCH_INT8")
-    monkeypatch.setattr(schemes, "_items", {**schemes._items, scheme.name: scheme})
-    _, session = load(scheme.name)
+    with schemes.extended(scheme):
+        _, session = load(scheme.name)
     assert session.kernel["linear"] == {"TorchInt8Linear": 14}
     assert session.kernel["scored_through"] == "the kernel itself"
     sequence = ids(50)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchgate.core import DataError, tasks
-from benchgate.runtimes.litert.runtime import FILE, LiteRT
-from benchgate.runtimes.litert.session import operators
+from benchgate.runtimes.litert.runtime import LiteRT
+from benchgate.runtimes.litert.session import FILE, operators
 from tests.runtimes.helpers import CLOSE, difference, expected, file_model, model, scheme
 
 pytestmark = pytest.mark.backend("litert")

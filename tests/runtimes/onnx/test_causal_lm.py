@@ -220,4 +220,4 @@ def test_a_cache_that_forgets_is_refused(model, tmp_path):
             )  # fmt: skip
 
     with pytest.raises(DataError, match=r"sliding: its cache has DynamicSlidingWindowLayer; only DynamicLayer"):
-        onnx_lm.build(Sliding(), schemes["fp32"], tmp_path, lambda: tmp_path)
+        onnx_lm.build(Sliding(), schemes["fp32"], tmp_path, OnnxRuntime())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchgate.core import DataError, tasks
-from benchgate.runtimes.onnx.runtime import FILE, OnnxRuntime
+from benchgate.runtimes.onnx.runtime import OnnxRuntime
+from benchgate.runtimes.onnx.session import FILE
 from benchgate.tasks.detection import assess, load_coco
 from tests.runtimes.helpers import CLOSE, difference, expected, file_model, model, scheme, write_graph
 from tests.tasks.detection.helpers import write_coco

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchgate.core import Cell, DataError, models, operations, runtimes, schemes, tasks
+from benchgate.core import Cell, DataError, models, operations, runtimes, schemes, support, tasks
 from benchgate.measuring import run as running
 from benchgate.measuring.meters import meters
 from benchgate.runtimes.torch import runtime as torch_runtime
@@ -47,12 +47,18 @@ def folder(tmp_path_factory):
     return path
 
 
+def compress(model, scheme):
+    """The module as the runtime torch compresses it, without writing it."""
+    row = support.compressor_row(model, scheme, runtimes["torch"])
+    return support.imported(row.target)(model.build().eval(), scheme)
+
+
 @pytest.fixture
-def model(folder, monkeypatch):
+def model(folder):
     found = from_name(str(folder))
     assert isinstance(found, HubModel)
-    monkeypatch.setattr(models, "_items", {**models._items, found.name: found})
-    return found
+    with models.extended(found):
+        yield found
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def test_what_is_loaded_is_what_was_built(model, load, scheme):
     import torch
 
     session = load(scheme)
-    built = torch_runtime.COMPRESS[schemes[scheme].method](model.build().eval(), schemes[scheme])
+    built = compress(model, schemes[scheme])
     # `.to(bfloat16)` rounds the rotary frequencies too; they are no weights, and stay float32 in what is loaded.
     built.model.rotary_emb = model.build().model.rotary_emb
     [sequence] = ids(12)
@@ -247,8 +253,8 @@ def test_a_model_without_structure(model, tmp_path):
 
 def test_refusals(model):
     torch_eager = runtimes["torch"]
-    assert torch_eager.refuses(model, schemes["int8-static"]) == "torch has no int8-static compression"
-    assert all(torch_eager.refuses(model, schemes[name]) is None for name in SCHEMES)
+    assert support.refusal(model, schemes["int8-static"], torch_eager) == "torch has no int8-static compression"
+    assert all(support.refusal(model, schemes[name], torch_eager) is None for name in SCHEMES)
 
 
 def test_compiled_says_the_same(load):

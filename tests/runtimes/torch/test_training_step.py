@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchgate import core, registration
-from benchgate.core import BenchgateError, DataError, Unavailable
+from benchgate.core import BenchgateError, DataError, Unavailable, support
 from benchgate.machine.devices import devices
 from benchgate.measuring.meters.size import Size
 from benchgate.measuring.meters.training_memory import TrainingMemory
@@ -224,7 +224,7 @@ def test_a_transformers_model_by_folder_is_trained(open_session, tmp_path):
     model = core.models[str(folder)]
     runtime = core.runtimes["torch-training"]
     assert (model.task, task_of(model, runtime)) == ("causal-lm", "training")
-    assert runtime.refuses(model, core.schemes["fp32"]) is None
+    assert support.refusal(model, core.schemes["fp32"], runtime) is None
     session = open_session(model)
     with pytest.raises(DataError, match="context 33 does not fit into small-llama's 32"):
         session.begin(Setting(2, 33))
@@ -255,14 +255,14 @@ def test_sequence_to_sequence_models_are_trained(open_session, make):
         ("training", "fp32", None),
         ("causal-lm", "bf16-autocast", None),
         ("text2text", "fp32", None),
-        ("detection", "fp32", "has no loss for detection models"),
-        ("training", "bf16", "trains in fp32 or bf16-autocast, not in bf16"),
-        ("training", "int8-dynamic", "not in int8-dynamic"),
+        ("detection", "fp32", "runs training, causal-lm, text2text models, any is for detection"),
+        ("training", "bf16", "torch-training has no bf16, only float32"),
+        ("training", "int8-dynamic", "torch-training has no int8-dynamic compression"),
     ],
 )
 def test_what_makes_no_sense_is_refused(task, scheme, reason):
     model = SimpleNamespace(name="any", task=task, build=lambda: None)
-    refused = core.runtimes["torch-training"].refuses(model, core.schemes[scheme])
+    refused = support.refusal(model, core.schemes[scheme], core.runtimes["torch-training"])
     assert (refused is None) if reason is None else (reason in refused)
 
 

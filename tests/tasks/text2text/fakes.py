@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import Model, Scheme
+from benchgate.core import Model, Scheme, support
 from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites
 
 FIRST = 3
@@ -69,9 +69,6 @@ class FakeRuntime:
     format: str = "none"
     needs: Mapping[str, str] = field(default_factory=dict)
 
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        return None
-
     def missing(self, device: str) -> str | None:
         return None
 
@@ -80,6 +77,10 @@ class FakeRuntime:
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> FakeSession:
         return FakeSession(model)
+
+
+support.session("fake-runtime", "text2text", "tests.tasks.text2text.fakes:FakeSession", builder="")
+support.compressor("fake-runtime", support.ANY)
 
 
 def a_set(*items: Rewrite, name: str = "handmade") -> Rewrites:

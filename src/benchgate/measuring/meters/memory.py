@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchgate.core import Metric, Model, Runtime, Task, Unavailable, operations, tasks
 from benchgate.core.metrics import metric
+from benchgate.core.transformed import for_load
 from benchgate.machine.devices import devices
 from benchgate.machine.executors import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
 
@@ -52,8 +53,9 @@ class Memory:
 
     def measure(self, run: Run) -> Mapping[str, Metric]:
         job = Job(
-            run.model, run.runtime, run.task, run.path, run.cell.device, run.threads, run.operation, dict(run.params)
-        )
+            for_load(run.model, run.scheme), run.runtime, run.task, run.path, run.cell.device, run.threads,
+            run.operation, dict(run.params),
+        )  # fmt: skip
         try:
             peaks, missing = in_fresh_process(_peaks, job)
         except ProcessFailed as failed:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError, InvalidOutput, Model, Scheme, Unavailable, runtimes
+import benchgate.runtimes.ctranslate2.rows  # noqa: F401  its support
+from benchgate.core import DataError, InvalidOutput, Scheme, Unavailable, runtimes, support
 from benchgate.machine.packages import missing_packages
 from benchgate.storage.artifacts import artifact_bytes
 from benchgate.tasks.text2text import decoding
-from benchgate.tasks.text2text.stepped import no_t5
 
-# scheme -> what CTranslate2 calls it, when converting and when computing
-QUANTIZATION: Mapping[str, str] = {"fp32": "float32", "int8-dynamic": "int8_float32"}
+# method -> what CTranslate2 calls it, when converting and when computing
+QUANTIZATION: Mapping[str, str] = {"float": "float32", "int8-dynamic": "int8_float32"}
 BUILD_NEEDS = {"torch": "torch", "transformers": "torch"}
 
 
@@ -29,13 +29,6 @@ class CTranslate2Runtime:
     format: str = "ctranslate2"
     needs: Mapping[str, str] = field(default_factory=lambda: {"ctranslate2": "ctranslate2"})
     build_needs: Mapping[str, str] = field(default_factory=lambda: BUILD_NEEDS)
-
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        if reason := no_t5(model, self.name):
-            return reason
-        if scheme.name not in QUANTIZATION:
-            return f"{self.name} has no {scheme.name}, only {', '.join(QUANTIZATION)}"
-        return None
 
     def missing(self, device: str) -> str | None:
         return (
@@ -57,11 +50,12 @@ class CTranslate2Runtime:
         for role, token in _special(model).items():
             setattr(spec.config, role, str(token))
         spec.validate()
-        spec.optimize(quantization=QUANTIZATION[scheme.name])
+        spec.optimize(quantization=QUANTIZATION[scheme.method])
         spec.save(str(out))
 
     def load(self, path: Path, model: Any, device: str, threads: int) -> CTranslate2Session:
-        return CTranslate2Session(path, model, threads)
+        session: CTranslate2Session = support.imported(support.session_row(model, self).session)(path, model, threads)
+        return session
 
 
 def _special(model: Any) -> dict[str, int]:

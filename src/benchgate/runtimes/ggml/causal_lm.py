@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from benchgate.core import DataError, InvalidOutput
+from benchgate.core import DataError, InvalidOutput, Model
 from benchgate.runtimes.ggml.files import read
 from benchgate.runtimes.ggml.library import MAX_SEQUENCES, XLLAMACPP, Library
 
@@ -158,6 +158,11 @@ def describe(library: Library, threads: int, about: Mapping[str, Any]) -> dict[s
         "dequantises_per_call": False,
         **about,
     }
+
+
+def load(library: Library, path: Path, threads: int, model: Model) -> GGMLSession:
+    """The session of a GGUF file: all that `model` would tell is in it."""
+    return GGMLSession(library, path, threads)
 
 
 class GGMLSession:

@@ -5,13 +5,12 @@ Causal language models, and text2text models of the T5 architecture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from benchgate.core import Model, Scheme, Session, runtimes, schemes
-from benchgate.tasks.text2text.stepped import no_t5
+import benchgate.runtimes.ggml.rows  # noqa: F401  its support
+from benchgate.core import Model, Scheme, Session, runtimes, schemes, support
 
 SCHEMES = (
     Scheme("gguf-f16", 16, "gguf", {"file_type": "F16", "type": "F16"}),
@@ -22,7 +21,6 @@ SCHEMES = (
     Scheme("gguf-q3_k_m", 3, "gguf", {"file_type": "Q3_K_M", "type": "Q3_K"}),
     Scheme("gguf-q2_k", 2, "gguf", {"file_type": "Q2_K", "type": "Q2_K"}),
 )
-T5_TYPES = ("F32", "F16", "Q8_0", "Q4_0")
 # What fp32 is on this runtime: the reference that quantized cells are held against.
 FP32 = Scheme("fp32", 32, "gguf", {"file_type": "F32", "type": "F32"})
 
@@ -35,17 +33,6 @@ class GGMLRuntime:
     format: str = "gguf"
     needs: Mapping[str, str] = field(default_factory=lambda: {"xllamacpp": "ggml", "gguf": "ggml", "cffi": "ggml"})
 
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        if model.task not in SESSIONS:
-            return f"{self.name} runs causal language models and T5, {model.name} is for {model.task}"
-        if model.task == "text2text" and (reason := no_t5(model, self.name)):
-            return reason
-        if model.task == "text2text" and scheme.options.get("type", "F32") not in T5_TYPES:
-            return f"{scheme.name} mixes types by the layers of a decoder; {self.name} has T5 as {', '.join(T5_TYPES)}"
-        if scheme.method != "gguf" and scheme.name != FP32.name:
-            return f"{self.name} has no {scheme.method} compression; it has {FP32.name} and the gguf schemes"
-        return None
-
     def missing(self, device: str) -> str | None:
         from benchgate.runtimes.ggml.library import wrong_version
 
@@ -54,35 +41,20 @@ class GGMLRuntime:
         return wrong_version()
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
-        from benchgate.runtimes.ggml.convert import convert
         from benchgate.runtimes.ggml.files import MODEL_FILE, write
         from benchgate.runtimes.ggml.library import library
 
-        known = FP32 if scheme.name == FP32.name else scheme
-        module: Any = model.build()
-        write(out / MODEL_FILE, convert(getattr(module, "t5", module), model.name), known, library(), model.name)
+        known = scheme if scheme.method == FP32.method else FP32
+        convert = support.imported(support.session_row(model, self).exporter)
+        write(out / MODEL_FILE, convert(model.build(), model.name), known, library(), model.name)
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         from benchgate.runtimes.ggml.files import MODEL_FILE
         from benchgate.runtimes.ggml.library import library
 
-        return SESSIONS[model.task](library(), path / MODEL_FILE, threads, model)
-
-
-def _causal_lm(library: Any, path: Path, threads: int, model: Model) -> Session:
-    from benchgate.runtimes.ggml.causal_lm import GGMLSession
-
-    return GGMLSession(library, path, threads)
-
-
-def _text2text(library: Any, path: Path, threads: int, model: Any) -> Any:
-    from benchgate.runtimes.ggml.text2text import GGMLText2TextSession
-
-    return GGMLText2TextSession(library, path, threads, model)
-
-
-# task -> the session that speaks its protocol
-SESSIONS: Mapping[str, Callable[..., Session]] = {"causal-lm": _causal_lm, "text2text": _text2text}
+        load = support.imported(support.session_row(model, self).session)
+        session: Session = load(library(), path / MODEL_FILE, threads, model)
+        return session
 
 
 for _scheme in SCHEMES:

@@ -14,8 +14,14 @@ import numpy as np
 
 from benchgate.core import DataError, InvalidOutput
 from benchgate.runtimes.ggml.causal_lm import describe, open_model
+from benchgate.runtimes.ggml.convert import Converted, convert
 from benchgate.runtimes.ggml.library import MAX_SEQUENCES, Library
 from benchgate.tasks.text2text import decoding
+
+
+def convert_t5(module: Any, name: str) -> Converted:
+    """The T5 inside a Seq2SeqModule, read for writing."""
+    return convert(module.t5, name)
 
 
 class T5Context:

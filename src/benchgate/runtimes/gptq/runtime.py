@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from benchgate.core import DataError, Model, Scheme, Session, runtimes, schemes
+import benchgate.runtimes.gptq.rows  # noqa: F401  its support
+from benchgate.core import DataError, Model, Scheme, Session, runtimes, schemes, support
 from benchgate.machine.packages import missing_packages, versions
 from benchgate.runtimes.gptq.calibration import BUILTIN, calibration_sha256
 
@@ -85,11 +86,6 @@ class GPTQRuntime:
         extra, _ = LIBRARIES[self.library]
         return {self.library: extra, "torch": extra}
 
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        if model.task != "causal-lm":
-            return f"{self.name} quantizes causal language models, {model.name} is for {model.task}"
-        return None if scheme.method == "gptq" else f"{self.name} has no {scheme.method} compression"
-
     def missing(self, device: str) -> str | None:
         return None if device == "cpu" else f"gptq is measured on the cpu only so far, not on {device}"
 
@@ -110,8 +106,6 @@ class GPTQRuntime:
     def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         import torch
 
-        from benchgate.runtimes.gptq.session import GPTQSession
-
         torch.set_num_threads(threads)
         options = json.loads((path / SCHEME_FILE).read_text(encoding="utf-8"))["options"]
         driver = self._driver()
@@ -119,7 +113,8 @@ class GPTQRuntime:
         (version,) = versions([self.library]).values()
         kernel = {"tool": f"{self.library} {version}", "threads": threads, **options}
         layers = driver.quantized_layers(module)
-        return cast(Session, GPTQSession(module, layers, lambda: driver.dequantised(path), kernel))
+        session = support.imported(support.session_row(model, self).session)
+        return cast(Session, session(module, layers, lambda: driver.dequantised(path), kernel))
 
     def _driver(self) -> Any:
         return importlib.import_module(LIBRARIES[self.library][1])

@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from benchgate.core import DataError, Model, Scheme, Unavailable, runtimes
+import benchgate.runtimes.litert.rows  # noqa: F401  its support
+from benchgate.core import DataError, Model, Runtime, Scheme, Session, Unavailable, runtimes, support
 from benchgate.machine.packages import missing_packages
-from benchgate.runtimes.graphs import Accepts, first_line, parts, quiet
-from benchgate.runtimes.litert.runtime import FILE
-from benchgate.runtimes.litert.session import LiteRTSession, laid_out
+from benchgate.runtimes.graphs import first_line, parts, quiet
+from benchgate.runtimes.litert.session import FILE, Opened, laid_out
 
 CONVERTER = {"tensorflow": "keras", "keras": "keras"}
-ACCEPTS = Accepts("build_keras", "Keras models", (), ("float", "int8-dynamic", "int8-static"))
 
 
 @dataclass(frozen=True)
@@ -35,49 +34,62 @@ class LiteRTKeras:
     needs: Mapping[str, str] = field(default_factory=lambda: {"ai_edge_litert": "keras"})
     build_needs: Mapping[str, str] = field(default_factory=lambda: CONVERTER)
 
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        return ACCEPTS.refuses(self.name, model, scheme)
-
     def missing(self, device: str) -> str | None:
         return None if device == "cpu" else f"{self.name} runs on cpu, not {device}"
 
-    def build(self, model: Any, scheme: Scheme, out: Path) -> None:
-        if reason := missing_packages(CONVERTER):
-            raise Unavailable(reason)
-        # TensorFlow's C++ notes on CPU features, which no Python stream holds back.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        from tensorflow.lite.python.convert_phase import ConverterError
+    def build(self, model: Model, scheme: Scheme, out: Path) -> None:
+        support.imported(support.session_row(model, self).exporter)(model, scheme, out, self)
 
-        with quiet():
-            converter = _converter(model, scheme)
-            try:
-                content = converter.convert()
-            except ConverterError as error:
-                raise DataError(
-                    f"{model.name}: TensorFlow's converter cannot write it in {scheme.name}: {first_line(error)}"
-                ) from error
-        (out / FILE).write_bytes(content)
-
-    def load(self, path: Path, model: Model, device: str, threads: int) -> LiteRTSession:
-        return LiteRTSession(path / FILE, xnnpack=True, threads=threads)
+    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
+        session: Session = support.imported(support.session_row(model, self).session)(
+            Opened(path, True, threads), model
+        )
+        return session
 
 
-def _converter(model: Any, scheme: Scheme) -> Any:
-    """TensorFlow's converter for the model's Keras build, set to the scheme."""
+def build(model: Any, scheme: Scheme, out: Path, runtime: Runtime) -> None:
+    """Write the model's Keras build as a .tflite file in `scheme`. Raises Unavailable without TensorFlow, DataError."""
+    if reason := missing_packages(CONVERTER):
+        raise Unavailable(reason)
+    # TensorFlow's C++ notes on CPU features, which no Python stream holds back.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    compress = support.imported(support.compressor_row(model, scheme, runtime).target)
+    with quiet():
+        keras_model = model.build_keras()
+        converter = tf.lite.TFLiteConverter.from_keras_model(keras_model)
+        if scheme.method != "float" or scheme.options["dtype"] != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            compress(converter, keras_model, model)
+        try:
+            content = converter.convert()
+        except ConverterError as error:
+            raise DataError(
+                f"{model.name}: TensorFlow's converter cannot write it in {scheme.name}: {first_line(error)}"
+            ) from error
+    (out / FILE).write_bytes(content)
+
+
+def float16(converter: Any, keras_model: Any, model: Any) -> None:
+    """Weights in 16 bits."""
     import tensorflow as tf
 
-    keras_model = model.build_keras()
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras_model)
-    if scheme.method == "float" and scheme.options["dtype"] == "float32":
-        return converter
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if scheme.method == "float":
-        converter.target_spec.supported_types = [tf.float16]
-    elif scheme.method == "int8-static":
-        shapes = [tuple(tensor.shape) for tensor in keras_model.inputs]
-        converter.representative_dataset = lambda: _calibration(model, shapes)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    return converter
+    converter.target_spec.supported_types = [tf.float16]
+
+
+def int8_dynamic(converter: Any, keras_model: Any, model: Any) -> None:
+    """What the converter's default optimization is."""
+
+
+def int8_static(converter: Any, keras_model: Any, model: Any) -> None:
+    """Weights and activations int8, calibrated on the model's own inputs."""
+    import tensorflow as tf
+
+    shapes = [tuple(tensor.shape) for tensor in keras_model.inputs]
+    converter.representative_dataset = lambda: _calibration(model, shapes)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
 
 def _calibration(model: Any, shapes: list[tuple[int | None, ...]]) -> Iterator[list[Any]]:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchgate.core import DataError, InvalidOutput
+from benchgate.core import DataError, InvalidOutput, Model
 from benchgate.runtimes.graphs import first_line, parts
 
+FILE = "model.tflite"
 IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An artifact's folder and how its files are to be run."""
+
+    folder: Path
+    xnnpack: bool
+    threads: int
+
+
+def load(opened: Opened, model: Model) -> LiteRTSession:
+    """The session of the artifact's one file."""
+    return LiteRTSession(opened.folder / FILE, opened.xnnpack, opened.threads)
 
 
 class LiteRTSession:

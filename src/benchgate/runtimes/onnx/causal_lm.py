@@ -8,20 +8,17 @@ padded on the right, where causal attention does not look.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError, Scheme, Unavailable
+from benchgate.core import DataError, Model, Runtime, Scheme, Unavailable, schemes, support
 from benchgate.machine.packages import missing_packages
-from benchgate.runtimes.graphs import Accepts, quiet
+from benchgate.runtimes.graphs import quiet
 from benchgate.runtimes.onnx.session import FILE
+from benchgate.storage.artifacts import artifact
 
 NEEDS = {"onnx": "onnx", "onnxscript": "onnx", "torch": "onnx", "transformers": "torch"}
-ACCEPTS = Accepts(
-    "build", "transformers modules", (), ("float", "int8-dynamic", "int4-weight-only"), ("float32",), ("causal-lm",)
-)
 OPSET = 18
 # What the session cannot read off the graph's shapes.
 CONTEXT_LIMIT = "benchgate.context_limit"
@@ -44,28 +41,36 @@ class Blockwise:
 # MLAS, ONNX Runtime's CPU library, multiplies one row of floats by packed weights as they are; for more rows it unpacks
 # the weights tile by tile in each call. Integer activations are multiplied by packed weights whatever their number.
 # Not MatMulInteger, the other int8: one scale for all activations at once costs SmolLM2-135M most of its accuracy.
-BLOCKWISE = {
-    "int4-weight-only": Blockwise(4, 0, "with more than one row: prefill, batches"),
-    "int8-dynamic": Blockwise(8, 4, ""),
-}
-DYNAMIC_BLOCK = 32
+INT4 = Blockwise(4, 0, "with more than one row: prefill, batches")
+INT8 = Blockwise(8, 4, "")
+BLOCK = 32
 
 
-def build(model: Any, scheme: Scheme, out: Path, full: Callable[[], Path]) -> None:
-    """Write the model in `scheme` into the folder `out`; `full()` is the folder of its float32 artifact.
+def build(model: Any, scheme: Scheme, out: Path, runtime: Runtime) -> None:
+    """Write the model in `scheme` into the folder `out`; other schemes than float32 are made from that one's artifact.
 
     Raises Unavailable without the packages, DataError for a model whose cache cannot be exported.
     """
     if reason := missing_packages(NEEDS):
         raise Unavailable(reason)
-    if scheme.method == "float":
+    compress = support.compressor_row(model, scheme, runtime).target
+    if not compress:
         with quiet():
             _export(model, out / FILE)
         return
-    kind = BLOCKWISE[scheme.method]
-    source = full() / FILE
+    source = artifact(model, schemes["fp32"], runtime) / FILE
     with quiet():
-        _quantize(source, out / FILE, kind, scheme.options.get("group_size", DYNAMIC_BLOCK))
+        support.imported(compress)(source, out / FILE, model, scheme)
+
+
+def int8_dynamic(source: Path, target: Path, model: Model, scheme: Scheme) -> None:
+    """Weights int8 in blocks, activations int8 on the fly."""
+    _quantize(source, target, INT8, scheme.options.get("group_size", BLOCK))
+
+
+def int4_weight_only(source: Path, target: Path, model: Model, scheme: Scheme) -> None:
+    """Weights int4 in the scheme's groups, computed in float32."""
+    _quantize(source, target, INT4, scheme.options.get("group_size", BLOCK))
 
 
 def cache_names(kind: str, layers: int) -> list[str]:

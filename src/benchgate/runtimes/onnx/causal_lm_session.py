@@ -12,14 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from benchgate.core import DataError
+from benchgate.core import DataError, Model
 from benchgate.runtimes.graphs import first_line
 from benchgate.runtimes.onnx.causal_lm import CONTEXT_LIMIT, DEQUANTISES, MATMUL, cache_names
-from benchgate.runtimes.onnx.session import OnnxGraph
+from benchgate.runtimes.onnx.session import FILE, OnnxGraph, Opened
 
 # Axis of the positions in a cache tensor [batch, heads, positions, head size].
 POSITIONS = 2
 NO_MEMORY = "failed to allocate memory"
+
+
+def load(opened: Opened, model: Model) -> OnnxLMSession:
+    """The session of the artifact's graph."""
+    return OnnxLMSession(opened.folder / FILE, opened.level, opened.provider, opened.threads, opened.device)
 
 
 class OnnxLMSession(OnnxGraph):

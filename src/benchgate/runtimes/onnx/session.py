@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,21 @@ from benchgate.runtimes.graphs import first_line, parts
 FILE = "model.onnx"
 # Operators whose output type is not that of an input.
 OUTPUT_TYPES = {"ConvInteger": "int32", "MatMulInteger": "int32", "DynamicQuantizeLinear": "uint8", "Less": "bool"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An artifact's folder and how its files are to be run: optimisation level, execution provider, threads, device."""
+
+    folder: Path
+    level: str
+    provider: str
+    threads: int
+    device: str
+
+    def graph(self, file: str) -> OnnxSession:
+        """Return the session of one .onnx file of the artifact."""
+        return OnnxSession(self.folder / file, self.level, self.provider, self.threads)
 
 
 class OnnxGraph:

@@ -8,34 +8,34 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchgate.core import Scheme, Unavailable
+from benchgate.core import Runtime, Scheme, Unavailable, support
 from benchgate.machine.packages import missing_packages
-from benchgate.runtimes.graphs import Accepts
+from benchgate.runtimes.onnx.session import Opened
 from benchgate.tasks.text2text.stepped import SteppedSession
 from benchgate.tasks.text2text.traced import Example, example, moving
 
 BEGIN, STEP = "begin.onnx", "step.onnx"
 OPSET = 17
-ACCEPTS = Accepts("build", "sequence-to-sequence modules", (), ("float", "int8-dynamic"), ("float32",), ("text2text",))
 BUILD_NEEDS = {"onnx": "onnx", "torch": "onnx"}
 
 
-def build(model: Any, scheme: Scheme, out: Path) -> None:
+def build(model: Any, scheme: Scheme, out: Path, runtime: Runtime) -> None:
     """Write both files. Raises Unavailable without the exporter's packages."""
     if reason := missing_packages(BUILD_NEEDS):
         raise Unavailable(reason)
+    compress = support.imported(support.compressor_row(model, scheme, runtime).target)
     module = model.build().float().eval()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, export in ((BEGIN, _export_begin), (STEP, _export_step)):
             export(module, model.vocabulary, Path(folder) / name)
-            _compress(Path(folder) / name, scheme, out / name)
+            compress(Path(folder) / name, out / name, model, scheme)
 
 
 def _export_begin(module: Any, vocabulary: int, path: Path) -> None:
@@ -88,10 +88,8 @@ def _export(function: Any, given: Any, other: Any, inputs: list[str], outputs: l
         )  # fmt: skip
 
 
-def _compress(source: Path, scheme: Scheme, target: Path) -> None:
-    if scheme.method == "float":
-        source.rename(target)
-        return
+def int8_dynamic(source: Path, target: Path, model: Any, scheme: Scheme) -> None:
+    """Weights int8 per channel, activations uint8 per tensor."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -101,9 +99,9 @@ def _compress(source: Path, scheme: Scheme, target: Path) -> None:
     quantize_dynamic(prepared, target, weight_type=QuantType.QInt8, per_channel=True)
 
 
-def session(opened: Callable[[str], Any], model: Any) -> SteppedSession:
-    """A Text2TextSession; `opened(file)` gives the OnnxSession of one file of the artifact."""
-    return SteppedSession(OnnxStepper(opened(BEGIN), opened(STEP)), model)
+def load(opened: Opened, model: Any) -> SteppedSession:
+    """A Text2TextSession on both files of the artifact."""
+    return SteppedSession(OnnxStepper(opened.graph(BEGIN), opened.graph(STEP)), model)
 
 
 class OnnxDecoding:

@@ -6,100 +6,33 @@ none, `build()` is used and its weights are replaced.
 
 from __future__ import annotations
 
-import copyreg
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from benchgate.core import DataError, Model, Scheme, Session, Unavailable, runtimes
+import benchgate.runtimes.torch.rows  # noqa: F401  its support
+from benchgate.core import DataError, Model, Scheme, Session, Unavailable, runtimes, support
+from benchgate.core.protocols import Structured
+from benchgate.runtimes.torch.compress import register_tensor_types
 
 WEIGHTS = "weights.pt"
 
 
-def _to_dtype(module: Any, scheme: Scheme) -> Any:
-    import torch
-
-    return module.to(getattr(torch, scheme.options["dtype"]))
-
-
-def _torchao(module: Any, config: Any) -> Any:
-    """Quantize the linear layers of the module in bf16, from which torchao's int8 and int4 kernels are fastest.
-
-    An output layer that shares its weight with the embedding stays as it is: quantizing it would add a second copy.
-    """
-    import torch
-    from torchao.quantization import quantize_
-
-    module = module.to(torch.bfloat16)
-    shared = {id(m.weight) for m in module.modules() if isinstance(m, torch.nn.Embedding)}
-    quantize_(module, config, lambda m, _: isinstance(m, torch.nn.Linear) and id(m.weight) not in shared)
-    return module
-
-
-def _int8_dynamic(module: Any, scheme: Scheme) -> Any:
-    from torchao.quantization import Int8DynamicActivationInt8WeightConfig
-
-    return _torchao(module, Int8DynamicActivationInt8WeightConfig())
-
-
-def _int8_weight_only(module: Any, scheme: Scheme) -> Any:
-    from torchao.quantization import Int8WeightOnlyConfig
-
-    return _torchao(module, Int8WeightOnlyConfig())
-
-
-def _int4_weight_only(module: Any, scheme: Scheme) -> Any:
-    from torchao.prototype.quantization.int4.inference_workflow import PrototypeInt4WeightOnlyConfig
-
-    # inductor settings are process-wide: one cell must not change how the next one is compiled
-    config = PrototypeInt4WeightOnlyConfig(group_size=scheme.options["group_size"], set_inductor_config=False)
-    return _torchao(module, config)
-
-
-# method -> how this runtime compresses a module
-COMPRESS: Mapping[str, Callable[[Any, Scheme], Any]] = {
-    "float": _to_dtype,
-    "int8-dynamic": _int8_dynamic,
-    "int8-weight-only": _int8_weight_only,
-    "int4-weight-only": _int4_weight_only,
-}
-# Methods that compress linear layers only: what is made of other layers gains nothing from them.
-LINEAR_ONLY = frozenset({"int8-dynamic", "int8-weight-only", "int4-weight-only"})
-# task, or `architecture` of a model that names it -> what its models are made of
-OTHER_LAYERS = {"detection": "convolutions", "lstm": "LSTM layers"}
-
-PLAIN_SESSION = "benchgate.runtimes.torch.runtime:TorchSession"
-# task -> the session that speaks its protocol; every other task gets a plain call
-SESSIONS: Mapping[str, str] = {
-    "causal-lm": "benchgate.runtimes.torch.causal_lm:TorchLMSession",
-    "text2text": "benchgate.runtimes.torch.text2text:TorchText2TextSession",
-}
-# task -> the functions of its modules that are compiled; `forward` of every other
-COMPILED: Mapping[str, tuple[str, ...]] = {"text2text": ("begin", "step")}
-
-
 @dataclass(frozen=True)
 class TorchRuntime:
-    """`compiled` runs the module through torch.compile (inductor). `session` is used instead of the task's own."""
+    """`compiled` runs the module through torch.compile (inductor).
+
+    A runtime of another name has the rows of `torch` beside its own, unless it names another or itself.
+    """
 
     name: str
     compiled: bool = False
-    session: str | None = None
+    sessions_of: str = "torch"
+    compressors_of: str = "torch"
     format: str = "torch-state-dict"
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch", "torchao": "torch"})
-
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        if not hasattr(model, "build"):
-            return f"{model.name} is a file of another runtime's format, not a torch module"
-        if scheme.method not in COMPRESS:
-            return f"{self.name} has no {scheme.method} compression"
-        for kind in (model.task, getattr(model, "architecture", "")):
-            if scheme.method in LINEAR_ONLY and kind in OTHER_LAYERS:
-                return f"{scheme.name} on {self.name} compresses linear layers, {kind} models are {OTHER_LAYERS[kind]}"
-        return None
 
     def missing(self, device: str) -> str | None:
         return missing_compiler() if self.compiled and device == "cpu" else None
@@ -107,25 +40,26 @@ class TorchRuntime:
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         import torch
 
-        _register_tensor_types()
-        module = COMPRESS[scheme.method](model.build().eval(), scheme)
+        register_tensor_types()
+        row = support.compressor_row(model, scheme, self)
+        module = support.imported(row.target)(model.build().eval(), scheme)
         torch.save(module.state_dict(), out / WEIGHTS)
 
     def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         import torch
 
-        _register_tensor_types()
+        register_tensor_types()
         torch.set_num_threads(threads)
+        session: Any = support.imported(support.session_row(model, self).session)
         state = _read(path / WEIGHTS, device)
         module = _structure(model).eval()
         # What shares memory in the file (tied embeddings) shares it again afterwards.
         module.load_state_dict(state, assign=True)
         module = module.requires_grad_(False).to(device)
         if self.compiled:
-            compile_functions(module, COMPILED.get(model.task, ("forward",)))
-        return _session(self.session or SESSIONS.get(model.task, PLAIN_SESSION))(
-            module, device, {"threads": threads, "compiled": self.compiled}, model
-        )
+            compile_functions(module, session.compiled_functions)
+        found: Session = session(module, device, {"threads": threads, "compiled": self.compiled}, model)
+        return found
 
 
 def _read(path: Path, device: str) -> Any:
@@ -162,34 +96,14 @@ def compile_functions(module: Any, names: Sequence[str] = ("forward",)) -> None:
         setattr(module, name, torch.compile(getattr(module, name)))
 
 
-def _register_tensor_types() -> None:
-    """torchao's modules name their tensor types as safe to load when they are imported; nothing else becomes so."""
-    import torch
-    from torchao.prototype.quantization.int4 import Int4OpaqueTensor
-    from torchao.quantization.quant_primitives import MappingType
-    from torchao.quantization.quantize_.common import KernelPreference
-
-    torch.serialization.add_safe_globals([Int4OpaqueTensor])
-    # Older Pythons (3.11.2 does) pickle a member of an enumeration through getattr, which no safe reader may allow.
-    for kind in (KernelPreference, MappingType):
-        copyreg.pickle(kind, lambda member: (type(member), (member.value,)))
-
-
-def _structure(model: Any) -> Any:
+def _structure(model: Model) -> Any:
     """The module that the state dict goes into. Parameters without memory where the model has `structure`."""
-    if not hasattr(model, "structure"):
+    if not isinstance(model, Structured):
         return model.build()
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):
         return model.structure()
-
-
-def _session(place: str) -> Callable[..., Session]:
-    """The class at "module:name"."""
-    module, _, name = place.partition(":")
-    found: Callable[..., Session] = getattr(import_module(module), name)
-    return found
 
 
 def missing_compiler() -> str | None:
@@ -207,8 +121,11 @@ def missing_compiler() -> str | None:
 class TorchSession:
     """A module that is called with a tree of arrays or tensors and answers with numpy arrays (bf16 as float32).
 
-    `model` is what the module was loaded for; only sessions of some tasks ask it something.
+    `model` is what the module was loaded for; only sessions of some tasks ask it something. Compiled torch compiles
+    the module's `compiled_functions`.
     """
+
+    compiled_functions: ClassVar[Sequence[str]] = ("forward",)
 
     def __init__(self, module: Any, device: str, kernel: Mapping[str, Any], model: Any = None) -> None:
         self.module, self.device = module, device

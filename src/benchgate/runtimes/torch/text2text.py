@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class TorchStepper:
 class TorchText2TextSession(TorchSession):
     """Eager or compiled. Compiled, `kernel["graphs"]` counts the graphs that were compiled until now: a new length or
     batch may need another one, and a call that compiles takes seconds."""
+
+    compiled_functions: ClassVar[Sequence[str]] = ("begin", "step")
 
     def __init__(self, module: Any, device: str, kernel: Mapping[str, Any], model: Text2TextModel) -> None:
         super().__init__(module, device, kernel, model)

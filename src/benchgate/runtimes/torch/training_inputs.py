@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from benchgate.core import DataError, Model
-
-# The tasks of models that this runtime can train: decoders, and what has an encoder before one.
-TRAINABLE = ("training", "causal-lm", "text2text")
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,24 @@ class Batch:
         return cross_entropy(logits.flatten(0, 1), self.targets.flatten())
 
 
+@runtime_checkable
+class EncodesFirst(Protocol):
+    """A module with an encoder before its decoder (`benchgate.tasks.text2text.task.Seq2SeqModule`)."""
+
+    def begin(self, source: Any, mask: Any) -> Any: ...
+
+
 def batch_of(model: Model, module: Any, batch: int, context: int) -> Batch:
     """Random tokens, the same ones every time. Raises DataError for a context longer than the model takes."""
-    # benchgate.tasks.text2text.task.Seq2SeqModule
-    if hasattr(module, "begin"):
-        return _seq2seq(model, batch, context)
+    if isinstance(module, EncodesFirst):
+        return _sequence_to_sequence(model, batch, context)
     limit, vocabulary = _limits(module)
     _fits(model, context, limit)
     tokens = _tokens(vocabulary, batch, context + 1)
     return Batch((tokens[:, :-1].contiguous(),), tokens[:, 1:].contiguous(), _decode)
 
 
-def _seq2seq(model: Any, batch: int, context: int) -> Batch:
+def _sequence_to_sequence(model: Any, batch: int, context: int) -> Batch:
     """`context` source tokens, and as many target tokens."""
     import torch
 

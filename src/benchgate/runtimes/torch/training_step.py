@@ -13,11 +13,11 @@ from typing import Any
 
 import psutil
 
-from benchgate.core import BenchgateError, Model, Scheme, runtimes, schemes
+import benchgate.runtimes.torch.rows  # noqa: F401  its support
+from benchgate.core import BenchgateError, Model, Scheme, Session, runtimes, schemes, support
 from benchgate.machine.isolation import Isolated
 from benchgate.runtimes.torch.trainer import Spec, Trainer, matmul_peak
-from benchgate.runtimes.torch.training_inputs import TRAINABLE
-from benchgate.tasks.training_step.task import Flops, Setting
+from benchgate.tasks.training_step.task import Flops, Setting, TrainingTask
 
 SCHEME = "scheme.json"
 # Weights and optimizer stay float32; autocast chooses which operators compute in bfloat16.
@@ -31,15 +31,10 @@ class TorchTraining:
     name: str
     compiled: bool = False
     format: str = "none"
-    task: str = "training"
+    task: str = TrainingTask.name
+    sessions_of: str = "torch-training"
+    compressors_of: str = "torch-training"
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch"})
-
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        if model.task not in TRAINABLE or not hasattr(model, "build"):
-            return f"{self.name} has no loss for {model.task} models"
-        if scheme.method != "autocast" and scheme.options.get("dtype") != "float32":
-            return f"{self.name} trains in fp32 or {BF16_AUTOCAST.name}, not in {scheme.name}"
-        return None
 
     def missing(self, device: str) -> str | None:
         from benchgate.runtimes.torch.runtime import missing_compiler
@@ -49,9 +44,11 @@ class TorchTraining:
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         (out / SCHEME).write_text(json.dumps(scheme.as_dict()), encoding="utf-8")
 
-    def load(self, path: Path, model: Model, device: str, threads: int) -> TorchTrainingSession:
+    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         scheme = Scheme(**json.loads((path / SCHEME).read_text(encoding="utf-8")))
-        return TorchTrainingSession(Spec(model, scheme, device, threads, self.compiled))
+        spec = Spec(model, scheme, device, threads, self.compiled)
+        session: Session = support.imported(support.session_row(model, self).session)(spec)
+        return session
 
 
 class TorchTrainingSession:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError, Model, Scheme, runtimes
+import benchgate.runtimes.torchscript.rows  # noqa: F401  its support
+from benchgate.core import DataError, Model, Scheme, Session, runtimes, support
 from benchgate.runtimes.torch.text2text import TorchStepper
-from benchgate.tasks.text2text.stepped import SteppedSession
 from benchgate.tasks.text2text.task import Text2TextModel
 from benchgate.tasks.text2text.traced import Example, example
 
@@ -26,19 +26,17 @@ PROGRAM, HASH = "program.pt", "program.sha256"
 TOLERANCE = 1e-3
 
 
-def _float32(module: Any) -> Any:
+def to_float32(module: Any, scheme: Scheme) -> Any:
     return module.float()
 
 
-def _quantize_dynamic(module: Any) -> Any:
+def int8_dynamic(module: Any, scheme: Scheme) -> Any:
     import torch
 
     kinds = {torch.nn.Linear, torch.nn.LSTM}
     return torch.ao.quantization.quantize_dynamic(module, kinds, dtype=torch.qint8)
 
 
-# scheme -> how this runtime compresses a module before tracing it
-COMPRESS: Mapping[str, Callable[[Any], Any]] = {"fp32": _float32, "int8-dynamic": _quantize_dynamic}
 WEIGHTED = ("aten::linear", "aten::lstm", "quantized::linear_dynamic", "aten::quantized_lstm")
 
 
@@ -48,28 +46,23 @@ class TorchScriptRuntime:
     format: str = "torchscript"
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch"})
 
-    def refuses(self, model: Model, scheme: Scheme) -> str | None:
-        if model.task != "text2text":
-            return f"{self.name} runs text2text models, {model.name} is for {model.task}"
-        if scheme.name not in COMPRESS:
-            return f"{self.name} has no {scheme.name}, only {', '.join(COMPRESS)}"
-        return None
-
     def missing(self, device: str) -> str | None:
         return None if device == "cpu" else f"{self.name} programs are traced and quantized for the cpu, not {device}"
 
     def build(self, model: Any, scheme: Scheme, out: Path) -> None:
+        compress = support.imported(support.compressor_row(model, scheme, self).target)
         with _deprecated():
-            program = trace(COMPRESS[scheme.name](model.build().eval()), model)
+            program = trace(compress(model.build().eval(), scheme), model)
             program.save(str(out / PROGRAM))
         (out / HASH).write_text(_sha256(out / PROGRAM), encoding="ascii")
 
-    def load(self, path: Path, model: Any, device: str, threads: int) -> SteppedSession:
+    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
         import torch
 
         torch.set_num_threads(threads)
-        module = _read(path, device)
-        return SteppedSession(ScriptStepper(module, device, threads, path), model)
+        load = support.imported(support.session_row(model, self).session)
+        session: Session = load(ScriptStepper(_read(path, device), device, threads, path), model)
+        return session
 
 
 class ScriptStepper(TorchStepper):

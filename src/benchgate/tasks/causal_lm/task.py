@@ -199,6 +199,7 @@ class CausalLMTask:
 
     name = "causal-lm"
     unit = "tokens"
+    stepwise = True
     operations: ClassVar[Mapping[str, Any]] = {"prefill": prefill, "decode": decode, "generate": generate}
 
     def sample(self, model: Any, batch: int) -> np.ndarray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchgate.core import Model
+from benchgate.core import Model, Scheme
+from benchgate.core.protocols import HasArchitecture
 from benchgate.tasks.text2text import decoding
 from benchgate.tasks.text2text.task import Text2TextModel
 
@@ -41,11 +42,11 @@ class SteppedSession:
         del self.stepper
 
 
-def no_t5(model: Model, runtime: str) -> str | None:
+def other_than_t5(model: Model, scheme: Scheme, runtime: str) -> str | None:
     """Why a runtime that knows only the T5 architecture refuses `model`, or None. `model.architecture` names it."""
-    if model.task != "text2text":
-        return f"{runtime} runs text2text models, {model.name} is for {model.task}"
-    architecture = getattr(model, "architecture", None)
-    if architecture != "t5":
-        return f"{runtime} runs the T5 architecture, {model.name} has another ({architecture})"
-    return None
+    architecture = model.architecture if isinstance(model, HasArchitecture) else None
+    return (
+        None
+        if architecture == "t5"
+        else f"{runtime} runs the T5 architecture, {model.name} has another ({architecture})"
+    )

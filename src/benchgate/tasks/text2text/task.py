@@ -178,6 +178,7 @@ class Text2TextTask:
 
     name = "text2text"
     unit = "queries"
+    stepwise = True
     operations: ClassVar[Mapping[str, Callable[..., Work]]] = {
         "reformulate": reformulate,
         "generate": generate,

@@ -156,6 +156,7 @@ class TrainingTask:
 
     name = "training"
     unit = "tokens"
+    stepwise = True
     operations: ClassVar[Mapping[str, Callable[..., Work]]] = {
         "step": step,
         "forward": forward,

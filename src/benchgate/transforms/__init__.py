@@ -1,0 +1,1 @@
+"""Steps of schemes that change the torch module before any runtime sees it. Each registers itself at import."""
