@@ -12,9 +12,12 @@ import hashlib
 import importlib.metadata
 import sys
 import sysconfig
+import types
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 from benchgate.machine.packages import owners
 
@@ -64,15 +67,18 @@ def _spec(name: str) -> ModuleSpec | None:
 def sources(modules: Iterable[str]) -> Mapping[str, str]:
     """SHA-256 of the source by module name: the modules given and, of project code, all that they import."""
     found: dict[str, str] = {}
-    waiting = list(modules)
+    waiting = list(dict.fromkeys(modules))
+    seen = set(waiting)
     while waiting:
         name = waiting.pop()
-        path = module_file(name) if name not in found else None
+        path = module_file(name)
         if path is None:
             continue
         found[name], imported = _read(path, name)
         if _is_project(name, path):
-            waiting += [other for other in imported if _follows(other)]
+            new = [other for other in imported if other not in seen]
+            seen.update(new)
+            waiting += [other for other in new if is_project(other)]
     return dict(sorted(found.items()))
 
 
@@ -108,20 +114,35 @@ def package_modules(module: str) -> list[str]:
     return [".".join((package, *path.with_suffix("").parts)).removesuffix(".__init__") for path in below]
 
 
-def _is_project(name: str, path: Path) -> bool:
-    return name.partition(".")[0] == OWN or not is_installed(path)
-
-
-def _follows(name: str) -> bool:
+def is_project(name: str) -> bool:
+    """True for a module whose source counts: of the project, or of benchgate."""
     path = module_file(name)
     return path is not None and _is_project(name, path)
 
 
+def _is_project(name: str, path: Path) -> bool:
+    return name.partition(".")[0] == OWN or not is_installed(path)
+
+
+# What was read of a loaded module, and its spec then: reloading gives it another.
+_pinned: weakref.WeakKeyDictionary[types.ModuleType, tuple[Any, str, tuple[str, ...]]] = weakref.WeakKeyDictionary()
+
+
 def _read(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    """The source's digest, always of what is there now, and the modules that it imports anywhere."""
+    """The source's digest and the modules that it imports anywhere.
+
+    Of a loaded module once: its file may be edited while it runs, and what runs is what was loaded.
+    """
+    loaded = sys.modules.get(name)
+    spec = getattr(loaded, "__spec__", None)
+    if loaded is not None and spec is not None and loaded in _pinned and _pinned[loaded][0] is spec:
+        return _pinned[loaded][1:]
     raw = path.read_bytes()
     digest = hashlib.sha256(raw).hexdigest()
-    return digest, _imports(raw, name, path.name == "__init__.py")
+    imported = _imports(raw, name, path.name == "__init__.py")
+    if loaded is not None:
+        _pinned[loaded] = (spec, digest, imported)
+    return digest, imported
 
 
 @functools.lru_cache(maxsize=4096)
