@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from benchgate import results
 from benchgate.core import MAX_EXAMPLES, Cell, Metric
-from benchgate.results import SCHEMA, Journal, Record, ResultsError, parse_record, read_records
-from tests.builders import CELL, KEY, a_record, records
+from benchgate.results import SCHEMA, Record, ResultsError, parse_record, read_records
+from tests.builders import CELL, a_record, records
 
 
 def document(*blocks, untimed=()) -> dict:
@@ -162,95 +162,3 @@ def test_an_older_block_is_upgraded_step_by_step(monkeypatch):
     }
     monkeypatch.setattr(results, "UPGRADES", steps)
     assert parse_record(block(schema=1), "here").reason == "12"
-
-
-# The journal
-
-
-@pytest.fixture
-def journal(tmp_path) -> Journal:
-    return Journal(tmp_path / "folder" / "journal.jsonl")
-
-
-def entry(key=KEY, outcome="passed") -> dict:
-    return {"record": a_record({"top1": 0.5}, key=key, outcome=outcome).as_dict(), "benchmark": {"fullname": key}}
-
-
-def test_a_killed_session_leaves_its_passed_cells(journal):
-    journal.start()
-    for name, outcome in (("a", "passed"), ("b", "failed"), ("c", "skipped"), ("d", "oom"), ("e", "passed")):
-        journal.append(entry(name, outcome))
-    assert [e["record"]["key"] for e in Journal(journal.path).unfinished()] == ["a", "e"]
-    assert Journal(journal.path).unfinished()[0] == entry("a")
-
-
-def test_after_an_orderly_end_there_is_nothing_to_resume(journal):
-    journal.start()
-    journal.append(entry())
-    journal.end()
-    assert Journal(journal.path).unfinished() == []
-
-
-def test_only_the_session_that_started_a_journal_ends_it(journal):
-    journal.start()
-    journal.append(entry())
-    Journal(journal.path).end()
-    assert len(journal.unfinished()) == 1
-
-
-def test_without_a_journal_there_is_nothing_to_resume(journal):
-    assert journal.unfinished() == []
-    journal.end()
-    assert not journal.path.exists()
-
-
-@pytest.mark.parametrize("kept", range(1, 40, 7))
-def test_a_last_line_that_the_kill_cut_is_passed_over(journal, kept):
-    journal.start()
-    journal.append(entry("a"))
-    with journal.path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(entry("b"))[:kept])
-    assert [e["record"]["key"] for e in journal.unfinished()] == ["a"]
-
-
-def test_a_last_line_cut_within_a_character_is_passed_over(journal):
-    journal.start()
-    journal.append(entry("a"))
-    with journal.path.open("ab") as stream:
-        stream.write(b'{"record": "\xc3')
-    assert len(journal.unfinished()) == 1
-
-
-def test_a_broken_line_in_the_middle_is_refused_by_its_number(journal):
-    journal.start()
-    journal.append(entry("a"))
-    with journal.path.open("a", encoding="utf-8") as stream:
-        stream.write("{broken\n")
-    journal.append(entry("b"))
-    with pytest.raises(ResultsError, match=r"journal\.jsonl, line 2: broken journal .*run without --resume"):
-        journal.unfinished()
-
-
-def test_a_resumed_session_keeps_what_it_resumes_and_drops_the_rest(journal):
-    journal.start()
-    journal.append(entry("a"))
-    journal.append(entry("b", "failed"))
-    resumed = Journal(journal.path)
-    resumed.start(resumed.unfinished())
-    resumed.append(entry("b"))
-    assert [e["record"]["key"] for e in Journal(journal.path).unfinished()] == ["a", "b"]
-
-
-def test_a_new_session_begins_an_empty_journal(journal):
-    journal.start()
-    journal.append(entry("a"))
-    Journal(journal.path).start()
-    assert journal.unfinished() == []
-
-
-def test_a_journal_line_has_what_the_json_needs(journal):
-    record = replace(a_record({"top1": 0.5}), reason="line\u2028separator\nand newline")
-    journal.start()
-    journal.append({"record": record.as_dict(), "benchmark": None})
-    (line,) = journal.unfinished()
-    assert parse_record(line["record"], "journal") == record

@@ -1,4 +1,4 @@
-"""Records: what is kept of one measured cell; reading and writing them in pytest-benchmark's JSON; the crash journal.
+"""Records: what is kept of one measured cell; reading and writing them in pytest-benchmark's JSON.
 
 A Record lives in `extra_info["benchgate"]` of one benchmark of a pytest-benchmark document. Its `schema` number grows
 when a field changes meaning; `UPGRADES` turns an older block into today's, a newer one is refused.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -163,64 +162,3 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"{path}: cannot be written ({error.strerror}); give another place") from error
-
-
-class Journal:
-    """One fsynced line a finished cell, so that a killed session loses only the cell it was in.
-
-    The file holds `{"record": ..., "benchmark": ...}` lines and, after an orderly end, `{"end": true}`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._started = False
-
-    def start(self, keep: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Begin anew, with the entries to keep of the session that is resumed."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".new")
-        with temporary.open("w", encoding="utf-8") as stream:
-            for entry in keep:
-                stream.write(json.dumps(entry) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, self.path)
-        self._started = True
-
-    def append(self, entry: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-
-    def end(self) -> None:
-        """The session that started this journal ended in order: there is nothing to resume."""
-        if self._started:
-            self.append({"end": True})
-
-    def unfinished(self) -> list[dict[str, Any]]:
-        """The passed cells of an interrupted session; none when there is no journal or it ended in order.
-
-        A last line that was cut by the kill is passed over: that cell is measured again.
-        """
-        entries = list(self._lines())
-        if any(entry.get("end") for entry in entries):
-            return []
-        return [e for e in entries if (e.get("record") or {}).get("outcome") == PASSED]
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return
-        for number, line in enumerate(lines, 1):
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError as error:
-                if number == len(lines):
-                    return
-                raise ResultsError(
-                    f"{self.path}, line {number}: broken journal ({error.msg}); run without --resume to start anew"
-                ) from error
-            if isinstance(entry, dict):
-                yield entry

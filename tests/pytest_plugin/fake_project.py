@@ -87,8 +87,13 @@ class Project:
         return {key: record["outcome"] for key, record in self.records(name).items()}
 
     def journal(self) -> list[dict[str, Any]]:
-        text = (self.path / ".benchmarks" / "benchgate-journal.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        """The entries of the only journal that is left; none where the last run ended in order."""
+        found = self.journals()
+        assert len(found) <= 1
+        return [json.loads(line) for path in found for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+
+    def journals(self) -> list[Path]:
+        return sorted((self.path / ".benchmarks" / "benchgate-journals").glob("*.jsonl"))
 
     def compare(self, *names: str) -> str:
         """What pytest-benchmark's own command prints of results files."""

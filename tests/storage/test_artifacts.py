@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from benchgate.core import BenchgateError, Scheme
-from benchgate.storage.artifacts import MANIFEST, artifact, artifact_bytes, artifact_key, build_or_reuse
+from benchgate.storage.artifacts import artifact, artifact_bytes, artifact_key, build_or_reuse
+from benchgate.storage.building import MANIFEST
 from benchgate.storage.cache import CacheError
 
 KEY = {"model": "spam", "version": "1"}
@@ -93,7 +94,9 @@ def _damage_files(path: Path, how: str) -> None:
         ('{"files": {"wei', "no readable manifest"),
         ("[]", "no readable manifest"),
         ('{"files": [1]}', "no readable manifest"),
-        ('{"files": []}', "changed since it was built"),
+        ('{"files": []}', "no readable manifest"),
+        ('{"key": {}, "files": {}, "inputs": {}, "about": {}, "built": 0, "seconds": 0}', "changed since it was built"),
+        ('{"key": [], "files": {}, "inputs": {}, "about": {}, "built": 0, "seconds": 0}', "no readable manifest"),
         ("{}", "no readable manifest"),
     ],
 )

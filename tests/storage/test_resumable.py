@@ -7,7 +7,38 @@ import json
 import pytest
 
 from benchgate.storage.cache import CacheError
-from benchgate.storage.resumable import Resumable
+from benchgate.storage.resumable import Resumable, take_up
+
+
+@pytest.fixture(autouse=True)
+def taking_up():
+    take_up(True)
+    yield
+    take_up(False)
+
+
+def test_without_being_asked_a_loop_begins_anew():
+    with Resumable("key") as saved:
+        saved["a"] = 1
+    take_up(False)
+    with Resumable("key") as again:
+        assert dict(again) == {}
+    take_up(True)
+    with Resumable("key") as third:
+        assert dict(third) == {}, "what another run left is not taken up a run later"
+
+
+def test_two_at_the_same_loop_do_not_share_a_file(benchgate_cache):
+    with Resumable("key") as ours:
+        ours["a"] = 1
+        ours.sync()
+        with Resumable("key") as theirs:
+            assert dict(theirs) == {}
+            theirs["b"] = 2
+            theirs.discard()
+        assert ours.path.exists()
+    with Resumable("key") as again:
+        assert dict(again) == {"a": 1}
 
 
 def test_what_was_synced_is_there_after_a_crash():
@@ -15,6 +46,7 @@ def test_what_was_synced_is_there_after_a_crash():
     saved["a"] = [0.1, 1]
     saved.sync()
     saved["b"] = [0.2, 2]  # never synced: the process dies here
+    del saved
     with Resumable("key") as again:
         assert dict(again) == {"a": [0.1, 1]}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchgate import __version__, registration
+from benchgate.commands import cache
 from benchgate.commands.cells import add_cell_arguments, chosen_cell
 from benchgate.commands.serving import add_verbs
 from benchgate.commands.train import add_train
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_verbs(verbs, _verb)
     add_train(verbs, _verb)
+    cache.add(verbs, _verb)
     return parser
 
 

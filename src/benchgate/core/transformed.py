@@ -42,16 +42,17 @@ def find_step(name: str) -> Step | None:
 
 def for_build(model: Model, scheme: Scheme) -> Model:
     """The model that `scheme` is built from: `build()` returns the module that its steps make."""
-    return Transformed(model, _steps(scheme)) if scheme.steps else model
+    return Transformed(model, steps_of(scheme)) if scheme.steps else model
 
 
 def for_load(model: Model, scheme: Scheme) -> Model:
     """The model whose module the weights go into: changed only where a step changes more than values."""
-    steps = _steps(scheme)
+    steps = steps_of(scheme)
     return Transformed(model, steps) if any(step.reshapes for step in steps) else model
 
 
-def _steps(scheme: Scheme) -> tuple[Step, ...]:
+def steps_of(scheme: Scheme) -> tuple[Step, ...]:
+    """The transforms of a scheme, in order. Raises UnknownName."""
     found = []
     for name in scheme.steps:
         step = find_step(name)

@@ -26,16 +26,16 @@ def _installed(import_name: str) -> bool:
 
 
 @functools.cache
-def _owners() -> Mapping[str, list[str]]:
+def owners() -> Mapping[str, list[str]]:
     """Import name -> distributions; reading every installed package's file list takes most of a second."""
     return importlib.metadata.packages_distributions()
 
 
 def versions(import_names: Iterable[str]) -> dict[str, str]:
     """Installed versions by import name; what is not there is left out."""
-    owners = _owners()
+    known = owners()
     found = {}
     for name in sorted(set(import_names)):
-        for distribution in owners.get(name.partition(".")[0], [])[:1]:
+        for distribution in known.get(name.partition(".")[0], [])[:1]:
             found[name] = importlib.metadata.version(distribution)
     return found

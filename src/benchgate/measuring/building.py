@@ -4,17 +4,16 @@ whether the built cells say what fp32 on eager torch says.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, Runtime, Unavailable, all_needs, models, runtimes, schemes
+from benchgate.core import BenchgateError, Cell, Unavailable, models, runtimes, schemes
 from benchgate.measuring import run as running
 from benchgate.pytest_plugin.matrix import expand, missing
-from benchgate.storage.artifacts import artifact, artifact_bytes
+from benchgate.storage.artifacts import artifact_bytes, prepared
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.tasks.text2text.task import ask
 
@@ -78,29 +77,13 @@ def build(cell: Cell) -> Built:
     """Build or reuse the cell's artifact. An error of ours becomes the reason; others are defects and rise."""
     if reason := missing(cell):
         return Built(cell, reason=reason)
-    timed = _Timed(runtimes[cell.runtime])
     try:
-        path = artifact(models[cell.model], schemes[cell.scheme], timed)
+        made = prepared(models[cell.model], schemes[cell.scheme], runtimes[cell.runtime], cell.device)
     except Unavailable as unavailable:
         return Built(cell, reason=str(unavailable))
     except BenchgateError as error:
         return Built(cell, reason=str(error), failed=True)
-    return Built(cell, path, artifact_bytes(path), timed.seconds)
-
-
-class _Timed:
-    """A runtime that notes how long its build took."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self.name, self.format, self.needs = runtime.name, runtime.format, all_needs(runtime)
-        self.missing, self.load = runtime.missing, runtime.load
-        self.seconds: float | None = None
-
-    def build(self, model: Any, scheme: Any, out: Path) -> None:
-        start = time.perf_counter()
-        self._runtime.build(model, scheme, out)
-        self.seconds = time.perf_counter() - start
+    return Built(cell, made.path, artifact_bytes(made.path), made.seconds)
 
 
 def check(found: Sequence[Built], data: Rewrites) -> Iterator[Built]:

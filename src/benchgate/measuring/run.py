@@ -38,7 +38,9 @@ from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
 from benchgate.measuring.meters import meters
 from benchgate.results import Record
-from benchgate.storage.artifacts import artifact
+from benchgate.storage.artifacts import content, opened
+from benchgate.storage.describing import digest
+from benchgate.storage.sources import sources
 
 
 @dataclass
@@ -70,11 +72,17 @@ class Run:
 def load(cell: Cell, threads: int) -> tuple[Path, Session]:
     """Build or reuse the cell's artifact and load it. Raises whatever the runtime raises."""
     model, scheme, runtime = models[cell.model], schemes[cell.scheme], runtimes[cell.runtime]
-    path = artifact(model, scheme, runtime)
-    session = runtime.load(path, for_load(model, scheme), cell.device, threads)
-    # What partial results of this session may be kept under: artifact (with its versions), device and threads.
-    session.identity = f"{path.name}-{cell.device}-{threads}"
-    return path, session
+    built, session = opened(
+        model,
+        scheme,
+        runtime,
+        cell.device,
+        lambda path: runtime.load(path, for_load(model, scheme), cell.device, threads),
+    )
+    # What partial results of this session may be kept under: all that decided the artifact, what scores it, and how.
+    scoring = digest(dict(sources([type(tasks[task_of(model, runtime)]).__module__])))[:12]
+    session.identity = f"{built.path.name}-{built.digest[:16]}-{built.content}-{scoring}-{cell.device}-{threads}"
+    return built.path, session
 
 
 def prepare(
@@ -116,7 +124,7 @@ def measure(
         machine=dict(fingerprint(run.cell.device)),
         packages=versions(all_needs(run.runtime)),
         kernel=dict(run.session.kernel),
-        details={"threads": run.threads, **run.details},
+        details={"threads": run.threads, "content": content(run.path), **run.details},
     )
 
 

@@ -18,15 +18,17 @@ from benchgate.gate.compare import Policy, parse_policy
 from benchgate.machine.devices import devices
 from benchgate.measuring.meters import meters
 from benchgate.project import read_settings
-from benchgate.pytest_plugin import matrix
+from benchgate.pytest_plugin import dependencies, matrix
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
 from benchgate.pytest_plugin.outcomes import outcome_of
 from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines
 from benchgate.report.summary import print_summary
-from benchgate.results import Journal, Record
+from benchgate.results import Record
+from benchgate.storage import resumable
+from benchgate.storage.journal import Journal
 
 SUITE_RUN = pytest.StashKey[SuiteRun]()
-JOURNAL = Path(".benchmarks") / "benchgate-journal.jsonl"
+JOURNALS = Path(".benchmarks")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_save_data = True
     ours = config.stash[SUITE_RUN] = SuiteRun(
         Policy(),
-        Journal(config.rootpath / JOURNAL),
+        Journal(config.rootpath / JOURNALS, _asked_for(config)),
         strict=config.option.gate_strict,
         accept=config.option.accept_regressions,
     )
@@ -99,9 +101,22 @@ def pytest_configure(config: pytest.Config) -> None:
             ours.comparing = True
             ours.baselines = load_baselines(config.option.benchmark_compare, _storage(config))
         if config.option.resume:
-            ours.resumed = {entry["record"]["key"]: entry for entry in ours.journal.unfinished()}
+            ours.resume()
+            resumable.take_up(True)
     except BenchgateError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SUITE_RUN in config.stash:
+        config.stash[SUITE_RUN].journal.close()
+        if config.option.resume:
+            resumable.take_up(False)
+
+
+def _asked_for(config: pytest.Config) -> list[str]:
+    """What this run was asked to run: a run that is resumed is looked for by it."""
+    return [*map(str, config.args), f"-k {config.option.keyword}", f"-m {config.option.markexpr}"]
 
 
 def _storage(config: pytest.Config) -> Any:
@@ -169,7 +184,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     ours = item.config.stash[SUITE_RUN]
     ours.tolerances[item.nodeid] = matrix.tolerance_of(item.iter_markers("cells"))
-    if ours.take_resumed(item.nodeid):
+    params = plain(_params_of(item))
+    ours.depends[item.nodeid] = dependencies.before(item, cell, params, ours.policy, ours.tolerances[item.nodeid])
+    if ours.take_resumed(item.nodeid, cell, lambda: dependencies.artifact_state(cell)):
         pytest.skip("measured before the last run was interrupted (--resume)")
     reason = matrix.missing(cell)
     if reason is None:
@@ -273,12 +290,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     result = yield
     # Only now are the results in their file.
     if finished and not (session.shouldstop or session.shouldfail):
-        ours.journal.end()
+        ours.end_journal()
     return result
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    print_summary(terminalreporter, config.stash[SUITE_RUN])
+    ours = config.stash[SUITE_RUN]
+    print_summary(terminalreporter, ours)
+    for note in [*ours.notes, *ours.journal.notes]:
+        terminalreporter.write_line(note, yellow=True)
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import Cell, models
+from benchgate.core import Cell
 from benchgate.core.metrics import row_of
 from benchgate.gate import compare as gate
 from benchgate.gate.compare import Finding, Policy
+from benchgate.pytest_plugin.dependencies import artifact_state, changed
 from benchgate.pytest_plugin.matrix import LeftOut
-from benchgate.results import Journal, Record, ResultsError, parse_record, read_document, records_of
+from benchgate.results import PASSED, Record, ResultsError, read_document, records_of
+from benchgate.storage.journal import Entry, Journal
 
 
 @dataclass
 class SuiteRun:
     """Filled by the plugin's hooks in the order of a run; read by the summary and the JSON.
 
-    `tolerances` are those of the tests' marks by node id. `resumed` are the journal's entries that stay.
+    `tolerances` are those of the tests' marks by node id, `depends` what their cells depend on. `resumed` are the
+    entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
     `attempts` are measurements that raised: what is known of the cell when it has no record.
     """
 
@@ -36,7 +38,10 @@ class SuiteRun:
     collected: set[str] = field(default_factory=set)
     records: dict[str, Record] = field(default_factory=dict)
     attempts: dict[str, Record] = field(default_factory=dict)
-    resumed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    depends: dict[str, dict[str, Any]] = field(default_factory=dict)
+    resumed: dict[str, Entry] = field(default_factory=dict)
+    reused: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     gone: list[Finding] = field(default_factory=list)
     references: dict[tuple[str, str, str], Record] = field(default_factory=dict)
@@ -60,17 +65,31 @@ class SuiteRun:
     def keep_reference(self, key: str, cell: Cell, data: Any, record: Record) -> None:
         self.references[self.test_of(key), str(cell), str(data)] = record
 
-    def take_resumed(self, key: str) -> bool:
-        """Whether the interrupted run's record stays: same model version, and nothing that the gate fails."""
+    def resume(self) -> None:
+        """Take over what an interrupted run left."""
+        left = self.journal.unfinished()
+        self.resumed = dict(left.entries)
+        self.notes += left.notes
+
+    def take_resumed(self, key: str, cell: Cell, artifact: Callable[[], str]) -> bool:
+        """Return True where the interrupted run's record stays: all that it depends on holds, and it passes the gate.
+
+        `depends[key]` is what the cell depends on now, `artifact()` the state of its artifact; what differs is noted.
+        """
         entry = self.resumed.get(key)
         if entry is None:
             return False
-        record = parse_record(entry["record"], f"{self.journal.path}: {key}")
-        self.records[key] = record
-        if record.version == models[record.cell["model"]].version and (self.accept or not self.judge(key)):
+        now = {**self.depends[key], "artifact": artifact(), "cell": asdict(cell)}
+        if differences := changed({**entry.depends, "cell": dict(entry.record.cell)}, now):
+            self.notes.append(f"benchgate: {key}: measured again, not resumed: other {'; '.join(differences)}")
+            return False
+        self.records[key] = entry.record
+        if self.accept or not self.judge(key):
+            self.reused.add(key)
             return True
-        del self.records[key], self.resumed[key]
+        del self.records[key]
         self.findings.pop(key, None)
+        self.notes.append(f"benchgate: {key}: measured again, not resumed: its record fails the gate")
         return False
 
     def judge(self, key: str) -> list[Finding]:
@@ -90,21 +109,27 @@ class SuiteRun:
         """How many cells are there from an interrupted run, and how many combinations make no sense, by reason."""
         reasons = Counter(item.reason for item in dict.fromkeys(self.left_out))
         total = sum(reasons.values())
-        lines = [f"benchgate: {len(self.resumed)} measured before the interruption"] if self.resumed else []
+        known = len(self.resumed.keys() & self.collected)
+        lines = [f"benchgate: {known} measured before the interruption"] if known else []
         lines += [f"benchgate: {total} combination{'s' if total > 1 else ''} left out:"] if total else []
         return lines + [f"  {count} x {reason}" for reason, count in reasons.most_common()]
 
     def finish(self, key: str, outcome: str, reason: str, benchmark: dict[str, Any] | None) -> Record | None:
         """Give the cell its outcome and put it into the journal; None for a test that measured no cell, or long ago."""
         record = self.records.get(key)
-        if record is None or key in self.resumed:
+        if record is None or key in self.reused:
             return None
         self.records[key] = record = replace(record, outcome=outcome, reason=reason)
         if benchmark is not None:
             benchmark["extra_info"]["benchgate"] = record.as_dict()
-        # In pytest-benchmark's part a test's parameters are any objects.
-        self.journal.append(json.loads(json.dumps({"record": record.as_dict(), "benchmark": benchmark}, default=str)))
+        # Only what passed is resumed: for the rest nothing needs to hold.
+        state = {"artifact": artifact_state(Cell(**record.cell))} if outcome == PASSED else {}
+        self.journal.append(Entry(record, benchmark, {**self.depends.get(key, {}), **state}))
         return record
+
+    def end_journal(self) -> None:
+        """The run ended in order: only what was resumed and not asked for this time stays to be resumed."""
+        self.journal.end([entry for key, entry in self.resumed.items() if key not in self.collected])
 
     def find_gone(self, in_scope: Any) -> None:
         """Baseline cells that this run should have had (`in_scope(key)`) and that it did not collect, or skipped."""
@@ -126,9 +151,8 @@ class SuiteRun:
     def complete(self, document: dict[str, Any]) -> None:
         """Add to pytest-benchmark's document what it does not know: resumed benchmarks and untimed records."""
         have = {bench["fullname"] for bench in document["benchmarks"]}
-        again = [
-            e["benchmark"] for e in self.resumed.values() if e["benchmark"] and e["benchmark"]["fullname"] not in have
-        ]
+        entries = [entry for key, entry in self.resumed.items() if key in self.reused and key not in have]
+        again = [dict(entry.benchmark) for entry in entries if entry.benchmark is not None]
         document["benchmarks"] = again + document["benchmarks"]
         document["benchgate"] = {
             "untimed": self.untimed(document["benchmarks"]),
