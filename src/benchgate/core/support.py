@@ -80,8 +80,8 @@ class SessionRow:
 class CompressorRow:
     """How `runtime` compresses by `method` (a name, or ANY): `target`, "" where there is nothing to do.
 
-    For models of `task` only (a name, or ONE_CALL), or of ANY. `dtypes` are those of the method "float" that it has;
-    `calibrated` asks the model for `calibration()`; `refuses` is as in SessionRow.
+    `task` is a name, ONE_CALL or ANY. `dtypes` are those of the method "float"; `calibrated` asks the model for
+    `calibration()`; `refuses` is as in SessionRow.
     """
 
     runtime: str
@@ -198,7 +198,7 @@ def imported(target: str) -> Any:
 
 
 def refusal(model: Model, scheme: Scheme, runtime: Runtime) -> str | None:
-    """Why this combination makes no sense anywhere, or None. Cheap and without any ML library: asked at collection."""
+    """Why this combination makes no sense anywhere, or None. Cheap: asked at collection."""
     row = _session_row(model, runtime)
     if row is None:
         return _no_session(model, runtime)
