@@ -9,6 +9,8 @@ import pytest
 from benchgate import core
 from benchgate.commands.cells import check_cell, parse_cell
 from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName, support
+from benchgate.schemes import composed
+from benchgate.transforms.prune import Prune
 
 RUNTIMES = ("torch", "torch-compile", "onnxruntime")
 
@@ -53,6 +55,16 @@ def _registered(monkeypatch):
 
 def test_a_model_alone_is_its_fp32_cell_on_torch():
     assert parse_cell("rewrite-t5") == Cell("rewrite-t5", "fp32", "torch", "cpu")
+
+
+@pytest.mark.parametrize("scheme", ["prune-50", "prune-50+int8-dynamic"])
+def test_an_id_with_steps_is_read_back(monkeypatch, scheme):
+    monkeypatch.setattr(core.schemes, "resolve", composed)
+    with core.transforms.replaced(Prune()):
+        cell = Cell("rewrite-t5", scheme, "torch", "cpu")
+        assert parse_cell(str(cell)) == cell
+        with pytest.raises(BenchgateError, match="prune-500: a percentage between 0 and 100"):
+            parse_cell("rewrite-t5-prune-500-torch-cpu")
 
 
 def test_options_choose():
