@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ def senseless(model, scheme, runtime):
 
 
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch):
+def _registered():
     """Names that are parts of each other."""
 
     def model(name, task="text2text"):
@@ -38,18 +39,18 @@ def _registered(monkeypatch):
         core.schemes: [Scheme(name, 8, name) for name in ("fp32", "int8", "int8-dynamic", "dynamic")],
         core.runtimes: [runtime(name) for name in RUNTIMES],
     }  # fmt: skip
-    for registry, items in fill.items():
-        monkeypatch.setattr(registry, "_items", {item.name: item for item in items})
-        monkeypatch.setattr(registry, "resolve", lambda name: None)
     rows = [
         support.SessionRow(name, task, "no:matter", builder="", refuses="tests.commands.test_cells:senseless")
         for name in RUNTIMES
         for task in ("text2text", "spam")
     ]
-    with (
-        support.sessions.extended(*rows),
-        support.compressors.extended(*(support.CompressorRow(name, support.ANY) for name in RUNTIMES)),
-    ):
+    with ExitStack() as there:
+        for registry, items in fill.items():
+            there.enter_context(registry.replaced(*items))
+        there.enter_context(support.sessions.extended(*rows))
+        there.enter_context(
+            support.compressors.extended(*(support.CompressorRow(name, support.ANY) for name in RUNTIMES))
+        )
         yield
 
 
