@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from benchgate import core
 from benchgate.commands.cells import check_cell, parse_cell
 from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName, support
+from benchgate.schemes import composed
+from benchgate.transforms.prune import Prune
 
 RUNTIMES = ("torch", "torch-compile", "onnxruntime")
 
@@ -18,7 +21,7 @@ def senseless(model, scheme, runtime):
 
 
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch):
+def _registered():
     """Names that are parts of each other."""
 
     def model(name, task="text2text"):
@@ -36,23 +39,33 @@ def _registered(monkeypatch):
         core.schemes: [Scheme(name, 8, name) for name in ("fp32", "int8", "int8-dynamic", "dynamic")],
         core.runtimes: [runtime(name) for name in RUNTIMES],
     }  # fmt: skip
-    for registry, items in fill.items():
-        monkeypatch.setattr(registry, "_items", {item.name: item for item in items})
-        monkeypatch.setattr(registry, "resolve", lambda name: None)
     rows = [
         support.SessionRow(name, task, "no:matter", builder="", refuses="tests.commands.test_cells:senseless")
         for name in RUNTIMES
         for task in ("text2text", "spam")
     ]
-    with (
-        support.sessions.extended(*rows),
-        support.compressors.extended(*(support.CompressorRow(name, support.ANY) for name in RUNTIMES)),
-    ):
+    with ExitStack() as there:
+        for registry, items in fill.items():
+            there.enter_context(registry.replaced(*items))
+        there.enter_context(support.sessions.extended(*rows))
+        there.enter_context(
+            support.compressors.extended(*(support.CompressorRow(name, support.ANY) for name in RUNTIMES))
+        )
         yield
 
 
 def test_a_model_alone_is_its_fp32_cell_on_torch():
     assert parse_cell("rewrite-t5") == Cell("rewrite-t5", "fp32", "torch", "cpu")
+
+
+@pytest.mark.parametrize("scheme", ["prune-50", "prune-50+int8-dynamic"])
+def test_an_id_with_steps_is_read_back(monkeypatch, scheme):
+    monkeypatch.setattr(core.schemes, "resolve", composed)
+    with core.transforms.replaced(Prune()):
+        cell = Cell("rewrite-t5", scheme, "torch", "cpu")
+        assert parse_cell(str(cell)) == cell
+        with pytest.raises(BenchgateError, match="prune-500: a percentage between 0 and 100"):
+            parse_cell("rewrite-t5-prune-500-torch-cpu")
 
 
 def test_options_choose():

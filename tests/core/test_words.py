@@ -186,12 +186,12 @@ class Three:
     name, version, task, start = "three", "1", Doubling.name, 3
 
 
-def test_a_task_without_operations_has_one_call_of_its_sample(monkeypatch):
-    monkeypatch.setattr(tasks, "_items", {**tasks._items, Doubling.name: Doubling()})
-    known = operations(tasks[Doubling.name])
-    work = known["call"](lambda inputs: [2 * x for x in inputs], Three(), batch=2)
-    assert isinstance(work, Work)
-    assert (list(known), work.units, work.call()) == (["call"], 2, [6, 6])
+def test_a_task_without_operations_has_one_call_of_its_sample():
+    with tasks.extended(Doubling()):
+        known = operations(tasks[Doubling.name])
+        work = known["call"](lambda inputs: [2 * x for x in inputs], Three(), batch=2)
+        assert isinstance(work, Work)
+        assert (list(known), work.units, work.call()) == (["call"], 2, [6, 6])
 
 
 def test_a_tasks_own_operations_are_taken():

@@ -61,6 +61,12 @@ class Shouting:
         return ShoutingSession((path / "scheme").read_text())
 
 
+class ReferenceTorch(Shouting):
+    """What fp32 answers are taken from, by name."""
+
+    name = "torch"
+
+
 class ShoutingSession:
     def __init__(self, scheme):
         self.scheme, self.kernel, self.weights_bytes, self.identity = scheme, {}, None, ""
@@ -80,13 +86,12 @@ for _method in ("loud", "some", "gone", "bad"):
 
 
 @pytest.fixture(autouse=True)
-def letters(monkeypatch):
+def letters():
     load_builtin()
-    shouting = Shouting()
-    monkeypatch.setattr(models, "_items", {"letters": Letters()})
-    monkeypatch.setattr(runtimes, "_items", {"shouting": shouting, "torch": shouting})
-    extra = {name: Scheme(name, 8, name) for name in ("loud", "some", "gone", "bad")}
-    monkeypatch.setattr(schemes, "_items", {"fp32": schemes["fp32"], "bf16": schemes["bf16"], **extra})
+    extra = [Scheme(name, 8, name) for name in ("loud", "some", "gone", "bad")]
+    known = [schemes["fp32"], schemes["bf16"]]
+    with models.replaced(Letters()), runtimes.replaced(Shouting(), ReferenceTorch()), schemes.replaced(*known, *extra):
+        yield
 
 
 def cell(scheme):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from benchgate.core import BenchgateError, Cell, Scheme, UnknownName, models, runtimes, schemes, support
@@ -37,17 +39,17 @@ def no_int8_ham(model, scheme, runtime):
     return "ham cannot be int8" if (model.name, scheme.name) == ("ham", "int8") else None
 
 
-for _name in ("plain", "extra", "train"):
-    for _task in ("text", "vision"):
-        support.session(_name, _task, "no:matter", builder="", refuses="tests.pytest_plugin.test_matrix:no_int8_ham")
-    support.compressor(_name, support.ANY)
-
-
+NAMES = ("plain", "extra", "train")
+ROWS = [
+    support.SessionRow(name, task, "no:matter", builder="", refuses="tests.pytest_plugin.test_matrix:no_int8_ham")
+    for name in NAMES
+    for task in ("text", "vision")
+]
 ABSENT = {"no_such_package_of_ours": "spam", "pytest": "dev"}
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
+def registered():
     """Two tasks, three models, two schemes, two runtimes, three devices, and nothing else."""
     there = {
         models: [Model("spam", "text"), Model("ham", "text"), Model("cam", "vision")],
@@ -59,9 +61,12 @@ def registered(monkeypatch):
             Device("tpu", lambda: "no TPU here", dict),
         ],
     }
-    for registry, items in there.items():
-        monkeypatch.setattr(registry, "_items", {item.name: item for item in items})
-        monkeypatch.setattr(registry, "resolve", lambda name: None)
+    with ExitStack() as stack:
+        for registry, items in there.items():
+            stack.enter_context(registry.replaced(*items))
+        stack.enter_context(support.sessions.extended(*ROWS))
+        stack.enter_context(support.compressors.extended(*(support.CompressorRow(name, support.ANY) for name in NAMES)))
+        yield
 
 
 def test_a_runtime_with_a_task_of_its_own_takes_models_of_any_task():

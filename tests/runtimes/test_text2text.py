@@ -50,17 +50,15 @@ def artifacts(tmp_path_factory):
 def load(monkeypatch, artifacts):
     """load(runtime, model, scheme) -> session of the artifact, built once for this module; closed after the test."""
     monkeypatch.setenv("BENCHGATE_CACHE", str(artifacts))
-    opened = []
 
     def get(runtime, model, scheme="fp32"):
         registered.enter_context(models.extended(model))
-        opened.append(running.load(Cell(model.name, scheme, runtime, "cpu"), 1)[1])
-        return opened[-1]
+        session = running.load(Cell(model.name, scheme, runtime, "cpu"), 1)[1]
+        registered.callback(session.close)
+        return session
 
     with ExitStack() as registered:
         yield get
-    for session in opened:
-        session.close()
 
 
 @functools.cache

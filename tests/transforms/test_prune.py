@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from benchgate.core import schemes
+from benchgate.core import DataError, schemes
 from benchgate.registration import load_builtin
 from benchgate.transforms.prune import Prune, prunable, sparsity
 
@@ -59,8 +59,10 @@ def test_a_tied_embedding_stays_and_a_shared_layer_is_pruned_once(torch):
     assert int((first.weight == 0).sum()) == 8
 
 
-def test_a_module_without_such_layers_has_no_sparsity(torch):
+def test_a_module_without_such_layers_is_not_measured_as_pruned(torch):
     assert sparsity(torch.nn.Embedding(3, 2)) == 0.0
+    with pytest.raises(DataError, match="prune: GRUCell has no linear or convolution layer"):
+        Prune().apply(torch.nn.GRUCell(3, 2), 50.0)
 
 
 SUITE = """

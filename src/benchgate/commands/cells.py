@@ -86,6 +86,23 @@ def _suffixes(name: str) -> Iterator[Cell]:
                     model = name.removesuffix(f"-{scheme}-{runtime}-{device}")
                     if model and model != name:
                         yield Cell(model, scheme, runtime, device)
+                yield from _of_steps(name.removesuffix(f"-{runtime}-{device}"), runtime, device)
+
+
+def _of_steps(name: str, runtime: str, device: str) -> Iterator[Cell]:
+    """Every way to read `name` as a known model and a scheme that is put together from steps, in no registry."""
+    for model in models:
+        scheme = name.removeprefix(f"{model}-")
+        if scheme not in (name, *schemes) and _is_scheme(scheme):
+            yield Cell(model, scheme, runtime, device)
+
+
+def _is_scheme(name: str) -> bool:
+    """Is there such a scheme? Raises BenchgateError for one whose number cannot be."""
+    try:
+        return schemes[name] is not None
+    except UnknownName:
+        return False
 
 
 def _by_model_only(name: str, given: dict[str, str]) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from typing import Any, Generic, TypeVar
 
 from benchgate.core.errors import DuplicateName, UnknownName, unknown_name
@@ -86,7 +87,7 @@ class Registry(Generic[Named]):
 def _origin(instance: Any) -> str:
     """Where an object was defined, for the duplicate message: module and class, plus its own data."""
     cls = type(instance)
-    return f"{cls.__module__}.{cls.__qualname__}" + (f" {instance!r}" if hasattr(cls, "__dataclass_fields__") else "")
+    return f"{cls.__module__}.{cls.__qualname__}" + (f" {instance!r}" if is_dataclass(cls) else "")
 
 
 models: Registry[Model] = Registry("model")

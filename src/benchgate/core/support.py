@@ -1,8 +1,7 @@
 """What a runtime can do with a model: rows, and what follows from them.
 
-A row (runtime, task) names the session that runs models of the task, and where one is needed the exporter that writes
-its artifact; a row (runtime, method) names what compresses. `refusal` is the absence of a row. Targets are text,
-"package.module:name", and are imported when they are used, so that a row costs nothing::
+A row (runtime, task) names the session and, where one is needed, the exporter that writes the artifact; a row (runtime,
+method) names what compresses. `refusal` is the absence of a row. Targets are text, imported when they are used::
 
     benchgate.support.session("torch", "spelling", "mine:SpellingSession")
     benchgate.support.compressor("onnxruntime", "float", task="spelling", dtypes=("float32",))
@@ -36,10 +35,8 @@ from benchgate.core.protocols import (
 from benchgate.core.registry import tasks
 from benchgate.core.words import Scheme, Work
 
-# A row for every task that is one call of the session on `task.sample(...)`.
-ONE_CALL = "one-call"
-# A row for every task (of a compressor), or for every method.
-ANY = "*"
+# A row for every task that is one call of the session on `task.sample(...)`; for every task, or every method.
+ONE_CALL, ANY = "one-call", "*"
 # The `format` of a runtime whose artifact is no model.
 NO_MODEL = "none"
 
@@ -48,9 +45,9 @@ NO_MODEL = "none"
 class SessionRow:
     """How `runtime` runs models of `task` (a name, or ONE_CALL).
 
-    What is built from is the model's method `builder`, of which `product` is the word for messages, or its own file
-    where the suffix is one of `files`. `builder` "" asks nothing of the model. `refuses` names a function
-    `(model, scheme, runtime's name) -> reason or None` that narrows the row.
+    It is built from what the method `builder` returns, called `product` in messages, or from the model's own file with
+    a suffix of `files`; "" asks nothing of the model. `refuses`, `(model, scheme, runtime's name) -> reason or None`,
+    narrows the row.
     """
 
     runtime: str
@@ -72,16 +69,17 @@ class SessionRow:
 
     def file_of(self, model: Model) -> Path | None:
         """The model's own file where this runtime takes it as it is, or None."""
-        path = Path(model.path) if isinstance(model, FromFile) else None
-        return path if path is not None and path.suffix in self.files else None
+        # Not isinstance(): asked while building too, where the model may be in a wrapper that delegates.
+        path = getattr(model, "path", None)
+        return Path(path) if path is not None and Path(path).suffix in self.files else None
 
 
 @dataclass(frozen=True)
 class CompressorRow:
     """How `runtime` compresses by `method` (a name, or ANY): `target`, "" where there is nothing to do.
 
-    For models of `task` only (a name, or ONE_CALL), or of ANY. `dtypes` are those of the method "float" that it has;
-    `calibrated` asks the model for `calibration()`; `refuses` is as in SessionRow.
+    `task` is a name, ONE_CALL or ANY. `dtypes` are those of the method "float"; `calibrated` asks the model for
+    `calibration()`; `refuses` is as in SessionRow.
     """
 
     runtime: str
@@ -198,7 +196,7 @@ def imported(target: str) -> Any:
 
 
 def refusal(model: Model, scheme: Scheme, runtime: Runtime) -> str | None:
-    """Why this combination makes no sense anywhere, or None. Cheap and without any ML library: asked at collection."""
+    """Why this combination makes no sense anywhere, or None. Cheap: asked at collection."""
     row = _session_row(model, runtime)
     if row is None:
         return _no_session(model, runtime)
@@ -214,7 +212,7 @@ def _refused_source(model: Model, row: SessionRow, runtime: Runtime) -> str | No
     if not row.builder or row.file_of(model) is not None or hasattr(model, row.builder):
         return None
     takes = f"{runtime.name} takes {' and '.join((row.product, *row.files))}"
-    if isinstance(model, FromFile):
+    if isinstance(model, FromFile) and model.path is not None:
         return f"{model.name} is {Path(model.path).name}, {takes}"
     return f"{model.name} has no {row.builder}(), {takes}"
 

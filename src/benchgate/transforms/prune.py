@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchgate.core import BenchgateError, transforms
+from benchgate.core import BenchgateError, DataError, transforms
 
 LAYERS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
 
@@ -32,13 +32,18 @@ class Prune:
             raise BenchgateError(f"{given}: a percentage between 0 and 100 is needed; write for example {self.name}-50")
 
     def apply(self, module: Any, amount: float | None) -> Any:
-        """Return the module itself, pruned in place."""
+        """Return the module itself, pruned in place. Raises DataError where there is nothing to prune."""
         import torch
 
         self.check(amount)
         assert amount is not None
+        weights = prunable(module)
+        if not weights:
+            raise DataError(
+                f"{self.name}: {type(module).__name__} has no linear or convolution layer of its own weights"
+            )
         with torch.no_grad():
-            for weight in prunable(module):
+            for weight in weights:
                 magnitudes = weight.abs().flatten()
                 smallest = magnitudes.argsort(stable=True)[: int(magnitudes.numel() * amount / 100)]
                 chosen = torch.zeros_like(magnitudes, dtype=torch.bool).index_fill_(0, smallest, True)

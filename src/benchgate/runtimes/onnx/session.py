@@ -30,9 +30,9 @@ class Opened:
     threads: int
     device: str
 
-    def graph(self, file: str) -> OnnxSession:
-        """Return the session of one .onnx file of the artifact."""
-        return OnnxSession(self.folder / file, self.level, self.provider, self.threads)
+    def graph(self, file: str, kind: type[OnnxSession] | None = None) -> OnnxSession:
+        """Return the session of one .onnx file of the artifact; `kind` is a subclass of OnnxSession."""
+        return (kind or OnnxSession)(self.folder / file, self.level, self.provider, self.threads)
 
 
 class OnnxGraph:
