@@ -20,6 +20,7 @@ from typing import Any
 from benchgate.core import DataError, Unavailable
 from benchgate.machine.packages import missing_packages
 from benchgate.storage import cache
+from benchgate.storage.digests import file_digest
 from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, unigram_codec
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.recipe import Recipe
@@ -68,6 +69,10 @@ class TrainedModel:
         if read_report(folder)["data"]["dev"] != _dev_sha256(self.data):
             raise Unavailable(f"{self.name} was trained on other data than there is now; benchgate train {self.name}")
         return folder
+
+    def content(self) -> Mapping[str, str]:
+        """The digests of the trained weights and tokenizer, for the identity of what is built from them."""
+        return {name: file_digest(self.folder() / name) for name in (WEIGHTS, TOKENIZER)}
 
     def build(self) -> Any:
         from safetensors.torch import load_file
