@@ -96,7 +96,7 @@ def _build(target: Path, key: Mapping[str, Any], build: Callable[[Path], Mapping
             sizes = file_sizes(temporary)
             if not sizes:
                 raise BenchgateError(f"{target.name}: its build wrote no file; this is a defect of the runtime")
-            inputs = {str(path): file_digest(path) for path in seen.files()}
+            inputs = {str(path): file_digest(path) for path in seen.files() if path.name != MANIFEST}
             manifest = Manifest(key, sizes, inputs, about or {}, time.time(), seconds)
             (temporary / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
             os.replace(temporary, target)
