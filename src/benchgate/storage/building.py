@@ -23,7 +23,7 @@ MANIFEST = "benchgate.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is kept beside an artifact's files: `files` their lengths, `inputs` the digests of the files that its build
+    """Notes beside an artifact's files: `files` their lengths, `inputs` the digests of the files that its build
     opened, `about` what the build itself tells (the digest of the weights), `built` the time (s since 1970)."""
 
     key: Mapping[str, Any]
@@ -60,7 +60,7 @@ def _silent(build: Callable[[Path], Any]) -> Callable[[Path], None]:
 
 
 def place(label: str, key: Mapping[str, Any]) -> Path:
-    """Where in the cache the artifact of this key lies, or would."""
+    """The folder of the cache in which the artifact of this key lies, or would."""
     return cache.root() / "artifacts" / f"{label}-{digest(key)[:12]}"
 
 

@@ -59,7 +59,7 @@ class DataSet(Generic[Item]):
         return replace(self, items=tuple(self.items[i] for i in chosen), seed=seed)
 
     def describe(self) -> dict[str, Any]:
-        """What the report says of the data beside every figure made with it."""
+        """The facts of the data that the report shows beside every figure made with it."""
         return {
             "dataset": self.name,
             "sha256": self.sha256,

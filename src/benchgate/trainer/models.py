@@ -107,7 +107,7 @@ class TrainedModel:
         return _codec(self.folder()).to_text(tokens)
 
     def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
-        """What decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
+        """All that decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
         shape, lengths = dict(self.shape), [self.max_source, self.max_target]
         return {"layout": LAYOUT, "shape": shape, "lengths": lengths, "recipe": asdict(recipe), "data": dict(data)}
 

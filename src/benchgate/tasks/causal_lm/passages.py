@@ -46,7 +46,7 @@ class Passages(DataSet[tuple[str, str]]):
     kind = "passages"
 
     def describe(self) -> dict[str, Any]:
-        """What the report says of the data beside every figure made with it."""
+        """The facts of the data that the report shows beside every figure made with it."""
         return {**super().describe(), "batch": self.batch}
 
 

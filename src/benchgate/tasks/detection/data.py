@@ -1,4 +1,4 @@
-"""What detections are scored against: a COCO folder with its annotations, or the full-precision model itself.
+"""The truth that detections are scored against: a COCO folder with its annotations, or the full-precision model itself.
 
 Nothing is dropped silently: an image or annotation that cannot be used is an `Exclusion` with its name and reason.
 """
@@ -96,7 +96,7 @@ class DetectionData(DataSet[Photo]):
         return replace(found, truth=truth, evaluations=weakref.WeakKeyDictionary())
 
     def describe(self) -> dict[str, Any]:
-        """What the record keeps of the data: which images, and which of the two kinds of truth."""
+        """The facts of the data that the record keeps: the images, and the kind of truth."""
         agreement = self.truth is None or "agreement" in self.truth
         kind = "agreement with the model's own fp32 detections" if agreement else "people's annotations"
         return {**super().describe(), "truth": kind, "excluded": [str(item) for item in self.excluded]}

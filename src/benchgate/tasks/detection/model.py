@@ -1,4 +1,4 @@
-"""What a detector is, as data: input, normalisation, head, thresholds and class list; the task reads only this."""
+"""A detector as data: input, normalisation, head, thresholds and class list; the task reads only this."""
 
 from __future__ import annotations
 
