@@ -89,10 +89,10 @@ def _build(target: Path, key: Mapping[str, Any], build: Callable[[Path], Mapping
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            start = time.perf_counter()
+            start = time.monotonic()
             with recorded(without=temporary) as seen:
                 about = build(temporary)
-            seconds = time.perf_counter() - start
+            seconds = time.monotonic() - start
             sizes = file_sizes(temporary)
             if not sizes:
                 raise BenchgateError(f"{target.name}: its build wrote no file; this is a defect of the runtime")
