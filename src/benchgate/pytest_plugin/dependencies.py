@@ -1,4 +1,4 @@
-"""What a measured cell depends on, so that an interrupted run's record is reused only where all of it still holds."""
+"""All that a measured cell depends on: an interrupted run's record is reused only where it still holds."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def before(
 
 
 def artifact_state(cell: Cell) -> str:
-    """What the cell's artifact is made from, as one digest; the reason where that cannot be told."""
+    """All that the cell's artifact is made from, as one digest; the reason where that cannot be told."""
     try:
         return content_of(models[cell.model], schemes[cell.scheme], runtimes[cell.runtime], cell.device)
     except BenchgateError as error:

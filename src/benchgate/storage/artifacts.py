@@ -137,7 +137,7 @@ def label(model: Model, scheme: Scheme, runtime: Runtime) -> str:
 
 
 def content(folder: Path) -> str:
-    """What an artifact was built from, for the record: its weights where they were seen, else files, else the source.
+    """The content of an artifact, for the record: its weights where they were seen, else files, else the source.
 
     Parts of it that only decide how it is built are not in it. "unknown" for a folder that was not built here.
     """

@@ -47,7 +47,7 @@ class PackageFile:
             archive.unlink()
 
     def _needed_again(self) -> bool:
-        """Whether another registered asset is still to come out of the same archive."""
+        """Return True where another registered asset is still to come out of the same archive."""
         return any(
             isinstance(other.source, PackageFile)
             and replace(other.source, member=self.member) == self
@@ -137,7 +137,7 @@ class Asset:
 
     @property
     def path(self) -> Path:
-        """Where it lies, or will."""
+        """The place where it lies, or will."""
         if isinstance(self.source, LocalFile):
             return self.source.path
         return cache.root() / "assets" / self.sha256[:16] / self.source.filename

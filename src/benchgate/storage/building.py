@@ -23,7 +23,7 @@ MANIFEST = "benchgate.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is kept beside an artifact's files: `files` their lengths, `inputs` the digests of the files that its build
+    """Notes beside an artifact's files: `files` their lengths, `inputs` the digests of the files that its build
     opened, `about` what the build itself tells (the digest of the weights), `built` the time (s since 1970)."""
 
     key: Mapping[str, Any]
@@ -60,7 +60,7 @@ def _silent(build: Callable[[Path], Any]) -> Callable[[Path], None]:
 
 
 def place(label: str, key: Mapping[str, Any]) -> Path:
-    """Where in the cache the artifact of this key lies, or would."""
+    """The folder of the cache in which the artifact of this key lies, or would."""
     return cache.root() / "artifacts" / f"{label}-{digest(key)[:12]}"
 
 
@@ -89,14 +89,14 @@ def _build(target: Path, key: Mapping[str, Any], build: Callable[[Path], Mapping
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            start = time.perf_counter()
+            start = time.monotonic()
             with recorded(without=temporary) as seen:
                 about = build(temporary)
-            seconds = time.perf_counter() - start
+            seconds = time.monotonic() - start
             sizes = file_sizes(temporary)
             if not sizes:
                 raise BenchgateError(f"{target.name}: its build wrote no file; this is a defect of the runtime")
-            inputs = {str(path): file_digest(path) for path in seen.files()}
+            inputs = {str(path): file_digest(path) for path in seen.files() if path.name != MANIFEST}
             manifest = Manifest(key, sizes, inputs, about or {}, time.time(), seconds)
             (temporary / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
             os.replace(temporary, target)

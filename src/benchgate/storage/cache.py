@@ -1,4 +1,4 @@
-"""Where benchgate keeps what it fetched and built, and how two processes share it."""
+"""The folder of what benchgate fetched and built, and how two processes share it."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def _class_name(value: Any) -> str:
 
 
 def _closed_over(function: types.FunctionType) -> dict[str, Any]:
-    """What a function holds of the functions around it, by name; without what is not assigned yet."""
+    """The values that a function holds of the functions around it, by name; without what is not assigned yet."""
     found = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with contextlib.suppress(ValueError):

@@ -1,4 +1,4 @@
-"""What an object consists of, as hashes: its fields, the files they name, the values its code closes over, its source.
+"""The parts of an object as hashes: its fields, the files they name, the values its code closes over, its source.
 
 Two objects with the same `Identity` build the same model, unless something that is not visible in them decides: files
 that a build opens are recorded (`opened`); environment variables and a random generator's state are not.

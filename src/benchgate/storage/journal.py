@@ -47,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What an interrupted run left: the cells that passed, by key. `notes` say what of it cannot be used and why."""
+    """The rest of an interrupted run: the cells that passed, by key. `notes` say what of it cannot be used and why."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Journal:
         self.path = None
 
     def unfinished(self) -> Unfinished:
-        """What the newest interrupted run of the same arguments left; of other arguments where there is none.
+        """Return what the newest interrupted run of the same arguments left; of other arguments where there is none.
 
         Its file is locked until `close`, so that no other run resumes it as well, and removed by `start`. Odd files
         and lines are passed over with a note: what they held is measured again.

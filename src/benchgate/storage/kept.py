@@ -1,4 +1,4 @@
-"""What the cache keeps: its artifacts with age and size, why two of one name differ, and taking them away again.
+"""The artifacts of the cache: with age and size, why two of one name differ, and taking them away again.
 
 Links are never followed: one that lies in the cache is removed itself, what it points to stays.
 """

@@ -20,6 +20,7 @@ from typing import Any
 from benchgate.core import DataError, Unavailable
 from benchgate.machine.packages import missing_packages
 from benchgate.storage import cache
+from benchgate.storage.digests import file_digest
 from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, unigram_codec
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.recipe import Recipe
@@ -69,6 +70,10 @@ class TrainedModel:
             raise Unavailable(f"{self.name} was trained on other data than there is now; benchgate train {self.name}")
         return folder
 
+    def content(self) -> Mapping[str, str]:
+        """The digests of the trained weights and tokenizer, for the identity of what is built from them."""
+        return {name: file_digest(self.folder() / name) for name in (WEIGHTS, TOKENIZER)}
+
     def build(self) -> Any:
         from safetensors.torch import load_file
 
@@ -102,7 +107,7 @@ class TrainedModel:
         return _codec(self.folder()).to_text(tokens)
 
     def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
-        """What decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
+        """All that decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
         shape, lengths = dict(self.shape), [self.max_source, self.max_target]
         return {"layout": LAYOUT, "shape": shape, "lengths": lengths, "recipe": asdict(recipe), "data": dict(data)}
 

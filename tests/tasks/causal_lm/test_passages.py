@@ -96,13 +96,15 @@ def test_an_empty_file_is_refused_by_name(tmp_path, raw):
 def test_what_is_not_utf8_is_refused_with_the_place(tmp_path):
     path = tmp_path / "cloze.jsonl"
     path.write_bytes(b'{"text": "caf\xe9 noir"}\n')
-    with pytest.raises(DataError, match=r"cloze\.jsonl: not UTF-8 at byte 13; save it as UTF-8"):
+    with pytest.raises(
+        DataError, match=r"cloze\.jsonl, line 1: not UTF-8 at byte 13 of the line; save the file as UTF-8"
+    ):
         load(path)
 
 
 @pytest.mark.parametrize("name", ["absent.jsonl", "."])
 def test_a_file_that_cannot_be_read_is_named_with_what_to_give(tmp_path, name):
-    with pytest.raises(DataError, match=r"cannot be read .*give a JSONL file of passages or 'lambada-openai'"):
+    with pytest.raises(DataError, match=r"cannot be read .*give 'lambada-openai', or a JSONL file of passages"):
         load(tmp_path / name)
 
 

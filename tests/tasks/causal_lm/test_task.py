@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchgate.core import DataError, InvalidOutput
+from benchgate.storage.resumable import take_up
 from benchgate.tasks.causal_lm import task as causal_lm
 from benchgate.tasks.causal_lm.passages import Passages, parse
 from benchgate.tasks.causal_lm.task import PROMPT, CausalLMTask, Score, score_logits, score_passages, summarize
@@ -146,6 +147,14 @@ def test_the_longest_passages_are_scored_first():
     assert [n for chunk in lengths for n in chunk] == sorted((len(t.split()) - 1 for t in TEXTS), reverse=True)
 
 
+@pytest.fixture
+def resuming():
+    take_up(True)
+    yield
+    take_up(False)
+
+
+@pytest.mark.usefixtures("resuming")
 @pytest.mark.parametrize("fail_at", [1, 3, 6])
 def test_after_a_crash_only_what_is_missing_is_scored(fail_at, benchgate_cache):
     data = replace(DATA, batch=4)
@@ -159,6 +168,7 @@ def test_after_a_crash_only_what_is_missing_is_scored(fail_at, benchgate_cache):
     assert not list((benchgate_cache / "partial").iterdir())
 
 
+@pytest.mark.usefixtures("resuming")
 @pytest.mark.parametrize(
     ("identity", "data"),
     [("words-int8", DATA), ("words-fp32", replace(DATA, sha256="other")), ("words-fp32", DATA.sample(20))],

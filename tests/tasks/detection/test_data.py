@@ -134,3 +134,23 @@ def test_calibration_gives_inputs_and_needs_images(tmp_path):
     assert [x.shape for x in model.calibration()] == [(1, 3, 64, 64)] * 2
     with pytest.raises(DataError, match="'fake' has no calibration images"):
         next(detector().calibration())
+
+
+def test_the_data_is_known_by_its_images_and_annotations(coco):
+    folder, _ = coco
+    before = load_coco(folder).describe()
+    assert load_coco(folder).describe() == before
+    assert (before["n"], before["of"], before["seed"]) == (3, 3, None)
+    assert load_coco(folder, limit=2).describe()["n"] == 2
+    Image.new("RGB", (40, 30)).save(folder / "val2017" / "1.jpg")
+    assert load_coco(folder).describe()["sha256"] != before["sha256"]
+
+
+def test_a_sample_has_the_truth_of_its_images_only(coco):
+    data = load_coco(coco[0])
+    found = data.sample(1, seed=1)
+    assert found.describe()["n"] == 1
+    ids = {photo.id for photo in found.photos}
+    assert {image["id"] for image in found.truth["images"]} == ids
+    assert {note["image_id"] for note in found.truth["annotations"]} == ids
+    assert found.evaluations is not data.evaluations

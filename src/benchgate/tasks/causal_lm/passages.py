@@ -6,16 +6,14 @@ LAMBADA: Paperno et al. 2016, https://arxiv.org/abs/1606.06031; the OpenAI varia
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError
 from benchgate.storage.assets import Asset, HubFile, assets, fetch
-from benchgate.tasks import datasets as samples
+from benchgate.tasks.datasets import DataSet
 
 LAMBADA = Asset(
     name="lambada-openai",
@@ -31,85 +29,49 @@ LAMBADA = Asset(
     note="LAMBADA test set, OpenAI variant, 5,153 passages",
 )
 assets.add(LAMBADA)
+FORM = '{"context": "...", "continuation": "..."} or {"text": "..."}'
 
 
 @dataclass(frozen=True)
-class Passages:
+class Passages(DataSet[tuple[str, str]]):
     """A named set of (context, continuation) pairs and how to score it.
 
-    `sha256` is of the whole file, also for a sample of it. `top_k` are the k of top-k accuracy. `batch` is recorded
-    with the figure: in bf16 the perplexity depends on it a little, in fp32 it does not.
+    `top_k` are the k of top-k accuracy. `batch` is recorded with the figure: in bf16 the perplexity depends on it a
+    little, in fp32 it does not.
     """
 
-    name: str
-    sha256: str
-    items: tuple[tuple[str, str], ...]
-    total: int
-    seed: int | None = None
     top_k: tuple[int, ...] = (1, 5, 10)
     batch: int = 8
 
-    def sample(self, n: int, seed: int = 0) -> Passages:
-        """A seeded random sample of n passages, in file order; everything when there are not more.
-
-        Raises DataError for n < 1.
-        """
-        return samples.sample(self, n, seed, "--samples")
+    kind = "passages"
 
     def describe(self) -> dict[str, Any]:
-        """What the report says of the data beside every figure made with it."""
-        return {
-            "dataset": self.name,
-            "sha256": self.sha256,
-            "n": len(self.items),
-            "of": self.total,
-            "seed": self.seed,
-            "batch": self.batch,
-        }
+        """The facts of the data that the report shows beside every figure made with it."""
+        return {**super().describe(), "batch": self.batch}
 
 
 def load(source: str | Path) -> Passages:
     """Passages from a JSONL file, or LAMBADA from the hub for `"lambada-openai"`.
 
-    Raises DataError for a file that is missing, empty, not UTF-8 or has a broken line (naming it), FetchError offline.
+    Raises DataError for a file that is missing, too large, empty, not UTF-8 or has a broken line (naming it),
+    FetchError offline.
     """
     if str(source) == LAMBADA.name:
         return parse(fetch(LAMBADA).read_bytes(), LAMBADA.name, str(LAMBADA.path))
-    path = Path(source)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); give a JSONL file of passages or 'lambada-openai'"
-        ) from error
-    return parse(raw, path.stem, str(path))
+    return Passages.from_jsonl(Path(source), _parse_entry, FORM, [LAMBADA.name])
 
 
 def parse(raw: bytes, name: str, where: str) -> Passages:
-    """A JSONL file's bytes as Passages; one broken line refuses the whole file, so that n is never quietly smaller."""
-    try:
-        lines = raw.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    items = tuple(_parse_line(line, f"{where}, line {n}") for n, line in enumerate(lines, 1) if line.strip())
-    if not items:
-        raise DataError(f"{where}: no passages in it; a score of nothing would mean nothing")
-    return Passages(name, hashlib.sha256(raw).hexdigest(), items, total=len(items))
+    """A JSONL file's bytes as Passages. Raises DataError as `load` does."""
+    return Passages.from_bytes(raw, name, where, _parse_entry, FORM)
 
 
-def _parse_line(line: str, where: str) -> tuple[str, str]:
-    form = '{"context": "...", "continuation": "..."} or {"text": "..."}'
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error.msg}); each line must be {form}") from error
-    if not isinstance(entry, dict):
-        raise DataError(f"{where}: got {type(entry).__name__}; each line must be {form}")
+def _parse_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str]:
     context, continuation = entry.get("context"), entry.get("continuation")
     if "text" in entry:
         context, _, continuation = str(entry["text"]).rpartition(" ")
     if not (isinstance(context, str) and isinstance(continuation, str) and context.strip() and continuation.strip()):
-        raise DataError(f"{where}: context and continuation must be texts that are not empty; each line must be {form}")
+        raise DataError(f"{where}: context and continuation must be texts that are not empty; each line must be {FORM}")
     return context, continuation
 
 

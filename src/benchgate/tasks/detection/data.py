@@ -1,4 +1,4 @@
-"""What detections are scored against: a COCO folder with its annotations, or the full-precision model itself.
+"""The truth that detections are scored against: a COCO folder with its annotations, or the full-precision model itself.
 
 Nothing is dropped silently: an image or annotation that cannot be used is an `Exclusion` with its name and reason.
 """
@@ -9,11 +9,14 @@ import json
 import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError
+from benchgate.storage.describing import digest
+from benchgate.storage.digests import file_digest
+from benchgate.tasks.datasets import DataSet
 from benchgate.tasks.detection.boxes import Array
 from benchgate.tasks.detection.images import read_image
 
@@ -60,32 +63,43 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class DetectionData:
-    """Images and what is true of them.
+class DetectionData(DataSet[Photo]):
+    """Images and what is true of them. `sha256` is of the images and of people's annotations.
 
     `truth` is a COCO document (images, annotations, categories) of people's annotations; or None: then the truth is
     what `reference` (per-image detections of the full-precision model) says, and only agreement can be scored.
     `evaluations` remembers the evaluation of each live session, so that a floor need not detect again.
     """
 
-    name: str
-    photos: tuple[Photo, ...]
-    truth: Truth | None
+    truth: Truth | None = None
     excluded: tuple[Exclusion, ...] = ()
     evaluations: weakref.WeakKeyDictionary[Any, Any] = field(
         default_factory=weakref.WeakKeyDictionary, compare=False, repr=False
     )
 
+    option = "--images"
+    kind = "images"
+
+    @property
+    def photos(self) -> tuple[Photo, ...]:
+        return self.items
+
+    def sample(self, n: int, seed: int = 0) -> DetectionData:
+        """A seeded random sample of n images, and what is true of those. Raises DataError for n < 1."""
+        found = super().sample(n, seed)
+        if found is self or self.truth is None:
+            return found
+        ids = {photo.id for photo in found.items}
+        images = [entry for entry in self.truth["images"] if entry["id"] in ids]
+        annotations = [entry for entry in self.truth["annotations"] if entry["image_id"] in ids]
+        truth = {**self.truth, "images": images, "annotations": annotations}
+        return replace(found, truth=truth, evaluations=weakref.WeakKeyDictionary())
+
     def describe(self) -> dict[str, Any]:
-        """What the record keeps of the data: which images, and which of the two kinds of truth."""
+        """The facts of the data that the record keeps: the images, and the kind of truth."""
         agreement = self.truth is None or "agreement" in self.truth
         kind = "agreement with the model's own fp32 detections" if agreement else "people's annotations"
-        return {
-            "name": self.name,
-            "truth": kind,
-            "images": len(self.photos),
-            "excluded": [str(item) for item in self.excluded],
-        }
+        return {**super().describe(), "truth": kind, "excluded": [str(item) for item in self.excluded]}
 
 
 def load_coco(folder: Path | str, annotations: Path | str | None = None, limit: int | None = None) -> DetectionData:
@@ -106,7 +120,9 @@ def load_coco(folder: Path | str, annotations: Path | str | None = None, limit: 
         listing = "; ".join(map(str, excluded[:3]))
         raise DataError(f"{source}: none of its {len(document['images'])} images can be used ({listing})")
     photos = tuple(_photo(entry, images) for entry in entries)
-    return DetectionData(f"{folder.name}, {len(photos)} images", photos, document, tuple(excluded))
+    name, total = f"{folder.name}, {len(photos)} images", len(document["images"])
+    whole = digest([file_digest(source), [file_digest(images / entry["file_name"]) for entry in entries]])
+    return DetectionData(name, whole, photos, total, truth=document, excluded=tuple(excluded))
 
 
 def _photo(entry: Mapping[str, Any], images: Path) -> Photo:
@@ -202,7 +218,8 @@ def photographs(name: str, paths: Sequence[Path]) -> DetectionData:
         for view, (label, change) in enumerate(VIEWS.items()):
             load = _view(path, change)
             photos.append(Photo(10 * number + view + 1, f"{path.name} ({label})", path.name, load))
-    return DetectionData(f"{name}, {len(paths)} photographs in {len(VIEWS)} views", tuple(photos), None)
+    whole = digest([[file_digest(path) for path in paths], list(VIEWS)])
+    return DetectionData(f"{name}, {len(paths)} photographs in {len(VIEWS)} views", whole, tuple(photos), len(photos))
 
 
 def _view(path: Path, change: Callable[[Array], Array]) -> Callable[[], Array]:

@@ -1,4 +1,4 @@
-"""What a detector is, as data: input, normalisation, head, thresholds and class list; the task reads only this."""
+"""A detector as data: input, normalisation, head, thresholds and class list; the task reads only this."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ class DetectorFile(DetectorData):
 
     @staticmethod
     def version_of(path: Path) -> str:
-        """The file's hash as the model's version, so that another file under the same name is "new".
+        """The file's hash as the model's version, for an owner who declares that no two files may be compared.
+
+        With a version of one's own another file under the same name is measured anew and held against the old one.
 
         Raises DataError when the file cannot be read.
         """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError
-from benchgate.tasks.causal_lm.models import quiet, snapshot
+from benchgate.tasks.file_models import HubFolder, quiet
 from benchgate.tasks.text2text.codec import Codec
 
 TASK = "text2text"
@@ -21,11 +21,8 @@ JOINER, MIDDLE, CLOSING = "|", "Last question:", "Rewritten question:"
 
 
 @dataclass(frozen=True)
-class HubT5:
-    """A T5 by hub id (`org/name`) or local folder, at a pinned revision.
-
-    The default revision is whatever the hub's main branch is at the first download: pin it for figures that last.
-    """
+class HubT5(HubFolder):
+    """A T5 by hub id (`org/name`) or local folder, at a pinned revision; see HubFolder."""
 
     name: str
     source: str
@@ -35,31 +32,22 @@ class HubT5:
     task: str = TASK
     architecture: str = "t5"
 
-    @property
-    def version(self) -> str:
-        return self.revision
-
-    def folder(self) -> Path:
-        """The local folder, downloaded by huggingface_hub where the source is an id. Raises FetchError, DataError."""
-        return snapshot(self.source, self.revision)
-
-    def build(self) -> Any:
+    def _load(self, folder: Path) -> Any:
         import torch
         from transformers import T5ForConditionalGeneration
 
         from benchgate.tasks.text2text.t5 import T5Seq2Seq
 
         # `use_safetensors`: a pickled checkpoint could run code.
-        with quiet():
-            t5 = T5ForConditionalGeneration.from_pretrained(self.folder(), dtype=torch.float32, use_safetensors=True)
+        t5 = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         return T5Seq2Seq(t5).eval()
 
-    def structure(self) -> Any:
+    def _empty(self, folder: Path) -> Any:
         from transformers import T5Config, T5ForConditionalGeneration
 
         from benchgate.tasks.text2text.t5 import T5Seq2Seq
 
-        return T5Seq2Seq(T5ForConditionalGeneration(T5Config.from_pretrained(self.folder())))
+        return T5Seq2Seq(T5ForConditionalGeneration(T5Config.from_pretrained(folder)))
 
     @property
     def start_token(self) -> int:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError, Registry
-from benchgate.tasks import datasets as samples
+from benchgate.tasks.datasets import DataSet
 
 MAX_LINE_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 28
@@ -38,37 +38,11 @@ class Rewrite:
 
 
 @dataclass(frozen=True)
-class Rewrites:
-    """A named set of examples. `sha256` is of the whole file, also for a sample of it; `total` counts the whole."""
+class Rewrites(DataSet[Rewrite]):
+    """A named set of examples."""
 
-    name: str
-    sha256: str
-    items: tuple[Rewrite, ...]
-    total: int
-    seed: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[Rewrite]:
-        return iter(self.items)
-
-    def sample(self, n: int, seed: int = 0) -> Rewrites:
-        """A seeded random sample of n examples, in file order; everything when there are not more.
-
-        Raises DataError for n < 1.
-        """
-        return samples.sample(self, n, seed, "--limit")
-
-    def describe(self) -> dict[str, Any]:
-        """What the report says of the data beside every figure made with it."""
-        return {
-            "dataset": self.name,
-            "sha256": self.sha256,
-            "n": len(self.items),
-            "of": self.total,
-            "seed": self.seed,
-        }
+    option = "--limit"
+    kind = "rewrites"
 
 
 @dataclass(frozen=True)

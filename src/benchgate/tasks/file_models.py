@@ -1,0 +1,110 @@
+"""The base of models that lie in a folder as transformers saves them: downloaded, local, or made from one file.
+
+What decides them is the contents of that folder, whatever it is called and whatever revision was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchgate.core import DataError
+from benchgate.storage.digests import tree_digest
+from benchgate.storage.download import FetchError
+
+# What is fetched of a hub repository: no pickled checkpoint, which could run code.
+WANTED = ("*.json", "*.safetensors", "tokenizer*", "*.model", "*.txt", "*.jinja")
+
+
+class FolderModel:
+    """A model of a transformers folder. A subclass says where the folder is and what module it holds."""
+
+    def folder(self) -> Path:
+        """The local folder, fetched or made where it is not there yet. Raises FetchError, DataError."""
+        raise NotImplementedError(f"{type(self).__name__}.folder()")
+
+    def build(self) -> Any:
+        """The full-precision module with its weights."""
+        with quiet():
+            return self._load(self.folder())
+
+    def structure(self) -> Any:
+        """The module with weights that mean nothing, for a runtime that puts in others."""
+        return self._empty(self.folder())
+
+    def tokenizer(self) -> Any:
+        return load_tokenizer(self.folder())
+
+    def content(self) -> Mapping[str, str]:
+        """The digest of what decides the model, for the identity of its artifacts."""
+        return {"folder": tree_digest(self.folder())}
+
+    def _load(self, folder: Path) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}._load(folder)")
+
+    def _empty(self, folder: Path) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}._empty(folder)")
+
+
+class HubFolder(FolderModel):
+    """A FolderModel by hub id (`org/name`) or local folder, at a pinned revision: the fields `source`, `revision`.
+
+    The default revision is whatever the hub's main branch is at the first download: pin it for figures that last.
+    """
+
+    source: str
+    revision: str
+
+    @property
+    def version(self) -> str:
+        return self.revision
+
+    def folder(self) -> Path:
+        """The local folder, downloaded by huggingface_hub (resumed, hashed) where the source is an id."""
+        return snapshot(self.source, self.revision)
+
+
+@functools.cache
+def snapshot(source: str, revision: str) -> Path:
+    """The folder of a hub repository at a revision, or the local folder that `source` names."""
+    folder = Path(source)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise DataError(f"{folder}: has no config.json; give a folder that transformers' save_pretrained wrote")
+        return folder
+    import httpx2
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    unreachable = (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, HFValidationError, httpx2.HTTPError)
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=list(WANTED)))
+    except unreachable as error:
+        raise FetchError(
+            f"cannot fetch {source}@{revision} from the hub ({type(error).__name__}). With a network: try again, and "
+            f"`hf auth login` for gated models. Without: copy the model's folder here and name the folder instead"
+        ) from error
+
+
+@functools.cache
+def load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No weight-loading bars of transformers in the middle of a test's output."""
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()
