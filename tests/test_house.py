@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "benchgate"
 # Folder (or module beside the folders) -> what it may import of the others. `core` is everybody's.
 ALLOWED = {
     "core": set(),
-    "storage": {"machine"},
+    "storage": {"machine", "results"},
     "machine": set(),
     "results": set(),
     "schemes": set(),
