@@ -227,7 +227,7 @@ def test_a_broken_line_in_the_middle_is_refused_by_its_number(journal):
     with journal.path.open("a", encoding="utf-8") as stream:
         stream.write("{broken\n")
     journal.append(entry("b"))
-    with pytest.raises(ResultsError, match=r"journal\.jsonl, line 2: broken journal .*run without --resume"):
+    with pytest.raises(ResultsError, match=r"journal\.jsonl, line 2: broken journal .*run without --cell-resume"):
         journal.unfinished()
 
 

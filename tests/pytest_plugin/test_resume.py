@@ -1,4 +1,4 @@
-"""The journal: what a killed run keeps, and what --resume makes of it."""
+"""The journal: what a killed run keeps, and what --cell-resume makes of it."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def names(document):
 
 
 def test_killed_in_the_fourth_of_six(project):
-    """The journal has three; --resume measures the rest; the file is whole, and as a baseline as good as any."""
+    """The journal has three; --cell-resume measures the rest; the file is whole, and as a baseline as good as any."""
     project.write("test_it.py", SIX)
     project.run("--benchmark-json=out.json", process=True, EVENT=f"{FOURTH}=kill")
     assert not (project.path / "out.json").exists() or not (project.path / "out.json").read_text()
@@ -25,7 +25,7 @@ def test_killed_in_the_fourth_of_six(project):
     project.write("test_plain.py", "def test_plain(): ...")
     project.run("test_plain.py").assert_outcomes(passed=1)
 
-    resumed = project.run("--resume", "--benchmark-json=out.json", "test_it.py", "-rs", "--benchmark-autosave")
+    resumed = project.run("--cell-resume", "--benchmark-json=out.json", "test_it.py", "-rs", "--benchmark-autosave")
     resumed.assert_outcomes(passed=3, skipped=3)
     resumed.stdout.fnmatch_lines(
         ["benchgate: 3 measured before the interruption", "SKIPPED ?3? *measured before the last run was interrupted*"]
@@ -39,7 +39,7 @@ def test_killed_in_the_fourth_of_six(project):
     assert all(key.removeprefix("test_") in table for key in KEYS)
     # It ended: nothing is left to resume.
     assert project.journal()[-1] == {"end": True}
-    again = project.run("--resume", "test_it.py", "--benchmark-compare=out.json", "--meters=size")
+    again = project.run("--cell-resume", "test_it.py", "--benchmark-compare=out.json", "--cell-meters=size")
     assert "skipped" not in again.parseoutcomes()
     again.stdout.no_fnmatch_line("*new*")
 
@@ -52,7 +52,7 @@ def test_nothing_left_to_measure(project):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert names(project.json("cut.json")) == ["test_speed[fake-a-fp32-fake-cpu]"]
     assert "end" not in project.journal()[-1]
-    result = project.run("--resume", "--benchmark-json=out.json", "--benchmark-autosave", "-k", "fp32")
+    result = project.run("--cell-resume", "--benchmark-json=out.json", "--benchmark-autosave", "-k", "fp32")
     result.assert_outcomes(skipped=1, deselected=1)
     assert names(project.json("out.json")) == ["test_speed[fake-a-fp32-fake-cpu]"]
     assert project.outcomes("out.json") == {"test_speed[fake-a-fp32-fake-cpu]": "passed"}
@@ -61,10 +61,10 @@ def test_nothing_left_to_measure(project):
 
 
 def test_stopped_at_the_first_failure(project):
-    """-x leaves the journal open: --resume goes on, and measures the failed cell again."""
+    """-x leaves the journal open: --cell-resume goes on, and measures the failed cell again."""
     project.write("test_it.py", TWO_CELLS)
     project.run("-x", EVENT="fake-a-bf16=error").assert_outcomes(passed=1, failed=1)
-    project.run("--resume").assert_outcomes(passed=1, skipped=1)
+    project.run("--cell-resume").assert_outcomes(passed=1, skipped=1)
 
 
 def test_resumed_cells_face_the_gate(project):
@@ -72,21 +72,23 @@ def test_resumed_cells_face_the_gate(project):
     project.write("test_it.py", TWO_CELLS)
     project.run("--benchmark-json=base.json", "--benchmark-disable").assert_outcomes(passed=2)
     cut = {"EVENT": "fake-a-bf16=interrupt", "ACCURACY": 0.5}
-    compare = ("--resume", "--benchmark-compare=base.json", "--benchmark-disable")
+    compare = ("--cell-resume", "--benchmark-compare=base.json", "--benchmark-disable")
     project.run("--benchmark-disable", **cut)
     project.run(*compare, ACCURACY=0.5).assert_outcomes(failed=2)
     project.run("--benchmark-disable", **cut)
     project.run(*compare).assert_outcomes(passed=2)
     project.run("--benchmark-disable", **cut)
-    project.run("--resume", VERSION="2").assert_outcomes(passed=2)
+    project.run("--cell-resume", VERSION="2").assert_outcomes(passed=2)
 
 
 def test_a_broken_journal(project):
     project.write("test_it.py", TWO_CELLS)
     journal = project.write(".benchmarks/benchgate-journal.jsonl", '{"record"\n{"record": {}}\n')
-    result = project.run("--resume")
+    result = project.run("--cell-resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {journal}, line 1: broken journal *; run without --resume to start anew"])
+    result.stderr.fnmatch_lines(
+        [f"ERROR: {journal}, line 1: broken journal *; run without --cell-resume to start anew"]
+    )
     project.run().assert_outcomes(passed=2)
 
 

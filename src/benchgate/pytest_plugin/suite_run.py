@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ class SuiteRun:
     """Filled by the plugin's hooks in the order of a run; read by the summary and the JSON.
 
     `tolerances` are those of the tests' marks by node id. `resumed` are the journal's entries that stay.
-    `attempts` are measurements that raised: what is known of the cell when it has no record.
+    `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
+    the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
+    `regressed` holds what the gate failed in any of them.
     """
 
     policy: Policy
@@ -41,6 +43,10 @@ class SuiteRun:
     gone: list[Finding] = field(default_factory=list)
     references: dict[tuple[str, str, str], Record] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    named: dict[str, set[str]] = field(default_factory=dict)
+    warned: list[str] = field(default_factory=list)
+    tries: Counter[str] = field(default_factory=Counter)
+    regressed: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def test_of(key: str) -> str:
@@ -82,8 +88,46 @@ class SuiteRun:
         self.findings[key] = found
         return gate.failing(found, self.strict)
 
+    def name(self, marks: Sequence[Mapping[str, Sequence[str]]]) -> None:
+        """Keep what the marks of a test name, for who asks for something that none has."""
+        for mark in marks:
+            for axis, names in mark.items():
+                self.named.setdefault(axis, set()).update(names)
+
+    def begin(self, key: str) -> int:
+        """Count the test's attempt, and drop what an earlier one of the same run measured. Returns its number."""
+        self.tries[key] += 1
+        if self.tries[key] > 1:
+            for kept in (self.records, self.attempts, self.findings):
+                kept.pop(key, None)
+        return self.tries[key]
+
+    def verdict(self, key: str) -> str:
+        """What fails the cell that was just measured, "" for nothing. A rerun does not take back a regression."""
+        said = "; ".join(map(str, self.judge(key)))
+        earlier = self.regressed.get(key, "")
+        if said:
+            self.regressed[key] = said
+        elif earlier:
+            return f"an earlier attempt of this run failed, and a rerun does not take that back: {earlier}"
+        return said
+
+    def ended(self, phase: str, bare: Record, outcome: str, reason: str) -> None:
+        """Give the cell what a phase of its test (setup, call, teardown) came to; `bare` where there is no record.
+
+        A teardown that fails spoils what passed; it does not hide an earlier failure.
+        """
+        if bare.key in self.resumed or (outcome in ("passed", "accepted") and bare.key not in self.records):
+            return
+        record = self.records.get(bare.key) or self.attempts.get(bare.key, bare)
+        if phase == "teardown":
+            if not record.passed and record.outcome != "skipped":
+                return
+            outcome, reason = "error", f"teardown: {reason}"
+        self.records[bare.key] = replace(record, outcome=outcome, reason=reason)
+
     def waived(self, key: str) -> bool:
-        """Whether the cell has regressions that --accept-regressions let pass."""
+        """True for regressions that --gate-accept let pass."""
         return self.accept and bool(gate.failing(self.findings.get(key, []), self.strict))
 
     def header(self) -> list[str]:
@@ -92,27 +136,27 @@ class SuiteRun:
         total = sum(reasons.values())
         lines = [f"benchgate: {len(self.resumed)} measured before the interruption"] if self.resumed else []
         lines += [f"benchgate: {total} combination{'s' if total > 1 else ''} left out:"] if total else []
-        return lines + [f"  {count} x {reason}" for reason, count in reasons.most_common()]
+        return [*lines, *(f"  {count} x {reason}" for reason, count in reasons.most_common()), *self.warned]
 
-    def finish(self, key: str, outcome: str, reason: str, benchmark: dict[str, Any] | None) -> Record | None:
-        """Give the cell its outcome and put it into the journal; None for a test that measured no cell, or long ago."""
+    def finish(self, key: str, benchmark: dict[str, Any] | None) -> Record | None:
+        """Put the cell into the journal, once its test is over; None for a test that measured no cell, or long ago."""
         record = self.records.get(key)
         if record is None or key in self.resumed:
             return None
-        self.records[key] = record = replace(record, outcome=outcome, reason=reason)
+        if self.tries[key] > 1:
+            record = replace(record, details={**record.details, "attempts": self.tries[key]})
+        self.records[key] = record
         if benchmark is not None:
             benchmark["extra_info"]["benchgate"] = record.as_dict()
         # In pytest-benchmark's part a test's parameters are any objects.
         self.journal.append(json.loads(json.dumps({"record": record.as_dict(), "benchmark": benchmark}, default=str)))
         return record
 
-    def find_gone(self, in_scope: Any) -> None:
-        """Baseline cells that this run should have had (`in_scope(key)`) and that it did not collect, or skipped."""
+    def find_gone(self, in_scope: Callable[[Record], bool]) -> None:
+        """Baseline cells that this run should have had (`in_scope`) and that it did not collect, or skipped."""
         if not self.comparing:
             return
-        relevant = [
-            b for b in self.baselines if in_scope(b.key) and (b.key not in self.collected or self._skipped(b.key))
-        ]
+        relevant = [b for b in self.baselines if in_scope(b) and (b.key not in self.collected or self._skipped(b.key))]
         self.gone = gate.gone(relevant, list(self.records.values()))
 
     def _skipped(self, key: str) -> bool:
