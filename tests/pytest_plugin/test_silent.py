@@ -54,13 +54,13 @@ SILENT = {
         ("--cell-scheme=int8-static",),
         USAGE,
         "ERROR: no cell is left by --cell-scheme int8-static\n  1 x fake has no int8-static compression\n"
-        "  the cells marks have scheme bf16, fp32",
+        "  no cells mark has scheme int8-static; they have bf16, fp32",
     ),
     "a selection for another task": (
         LEFT,
         ("--cell-model=foreign", "--cell-scheme=fp32"),
         USAGE,
-        "ERROR: no cell is left by --cell-model foreign --cell-scheme fp32\n  the cells marks have model fake-a*",
+        "ERROR: no cell is left by --cell-model foreign --cell-scheme fp32\n  no cells mark has model foreign; *fake-a",
     ),
     "a selection where no test has cells": (
         "def test_plain(): ...",

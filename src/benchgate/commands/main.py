@@ -22,7 +22,7 @@ VERBS = {
     "doctor": "show machine, devices, runtimes, caches, and what makes this a noisy machine",
     "gate": "compare two stored results; exit 0 good, 1 worse, 2 cannot say",
     "report": "print the tables of stored results",
-    "evaluate": "score a text2text model's answers and time them, query by query",
+    "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",
     "plot": "draw size, accuracy, time and throughput by cell, one file a metric",
     "build": "quantize, convert and export a model: its cells' artifacts, into the cache",

@@ -76,15 +76,15 @@ def _nothing_left(suite: SuiteRun, overrides: Mapping[str, Sequence[str]]) -> st
         f"  {n} x {reason}"
         for reason, n in Counter(item.reason for item in dict.fromkeys(suite.left_out)).most_common()
     ]
+    if not suite.named:
+        return "\n".join([*lines, "  no test has a cells mark"])
     for axis, names in overrides.items():
-        there = sorted(suite.named.get(axis, ()))
-        if names:
-            near = [match for name in names for match in get_close_matches(name, there, 1, 0.5)]
+        there = sorted(suite.named[axis])
+        for name in (name for name in names if name not in there):
+            near = get_close_matches(name, there, 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            lines.append(
-                f"  the cells marks have {axis} {', '.join(there)}{hint}" if there else "  no test has a cells mark"
-            )
-    return "\n".join(dict.fromkeys(lines))
+            lines.append(f"  no cells mark has {axis} {name}{hint}; they have {', '.join(there)}")
+    return "\n".join(lines)
 
 
 def covers(config: pytest.Config, record: Record) -> bool:
