@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from benchgate import registration
 from benchgate.core import runtimes
 from benchgate.machine.packages import missing_packages
 from benchgate.pytest_plugin.matrix import is_needed
@@ -22,6 +23,9 @@ pytest_plugins = ["pytester"]
 # Before any pytester run: they restore sys.modules, and half of setuptools' replacement of distutils does not work.
 if importlib.util.find_spec("setuptools") is not None:
     importlib.import_module("setuptools")
+
+# The plugin does so at the first `cells` mark, and these tests have none.
+registration.load_builtin()
 
 # The same examples every time, and no deadline: a busy machine must not fail a test.
 settings.register_profile("benchgate", max_examples=50, deadline=None, derandomize=True)
@@ -41,15 +45,15 @@ def benchgate_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `backend(name)` need that runtime: without its packages a skip, under `--need` a failure."""
+    """Tests marked `backend(name)` need that runtime: without its packages a skip, under `--cell-need` a failure."""
     for mark in item.iter_markers("backend"):
         (name,) = mark.args
         runtime = runtimes[name]
         reason = missing_packages(runtime.needs) or runtime.missing("cpu")
         if reason is None:
             continue
-        if is_needed(runtime, "cpu", item.config.option.need):
-            pytest.fail(f"{name} is needed (--need) and cannot run: {reason}", pytrace=False)
+        if is_needed(runtime, "cpu", item.config.option.cell_need):
+            pytest.fail(f"{name} is needed (--cell-need) and cannot run: {reason}", pytrace=False)
         pytest.skip(reason)
 
 

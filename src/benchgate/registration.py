@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from benchgate.core import BenchgateError, Model, models
+from benchgate.project import find_root
 from benchgate.tasks.causal_lm.models import from_name
 from benchgate.tasks.text2text import models as text2text_models
 
@@ -57,11 +58,15 @@ def load_builtin() -> None:
             ) from error
 
 
-def load_project(root: Path) -> None:
-    """Register what `conftest.py` in `root` names in `pytest_plugins`: what pytest would import, for the CLI."""
+def load_project(start: Path) -> Path:
+    """Register what the project around `start` brings and return its root.
+
+    That is what its `conftest.py` names in `pytest_plugins`: what pytest would import, for the command.
+    """
     load_builtin()
+    root = find_root(start)
     if not (root / "conftest.py").is_file():
-        return
+        return root
     sys.path.insert(0, str(root))
     try:
         conftest = importlib.import_module("conftest")
@@ -72,3 +77,4 @@ def load_project(root: Path) -> None:
         raise
     except Exception as error:
         raise BenchgateError(f"{root / 'conftest.py'} cannot be imported: {type(error).__name__}: {error}") from error
+    return root

@@ -51,9 +51,14 @@ class Record:
     schema: int = SCHEMA
 
     @property
-    def is_baseline(self) -> bool:
-        """Only what passed, or was accepted on purpose, may be compared against."""
+    def passed(self) -> bool:
+        """True for what passed, or was accepted on purpose."""
         return self.outcome in (PASSED, "accepted")
+
+    @property
+    def is_baseline(self) -> bool:
+        """True for what may be compared against: it passed, and at the first attempt (pytest-rerunfailures)."""
+        return self.passed and "attempts" not in self.details
 
     @classmethod
     def unmeasured(cls, key: str, cell: Cell) -> Record:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+import benchgate
 from benchgate.commands import main as cli
 from benchgate.core import Metric
 from benchgate.results import Record
@@ -126,6 +130,99 @@ def test_interrupt_is_no_traceback(base, capsys, monkeypatch):
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchgate.results.read_records", interrupted)
+    monkeypatch.setattr("benchgate.commands.report.read_records", interrupted)
     assert cli.main(["report", str(base)]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def broken(path: Path) -> None:
+    raise ValueError("two\nlines")
+
+
+def test_a_defect_is_a_message_and_no_verdict(base, capsys, monkeypatch):
+    """Exit code 1 means worse; Python's own for a traceback is 1 too."""
+    monkeypatch.delenv(cli.DEBUG, raising=False)
+    monkeypatch.setattr("benchgate.commands.gate.read_records", broken)
+    assert cli.main(["gate", str(base), str(base)]) == cli.UNUSABLE
+    said = capsys.readouterr().err
+    assert said.startswith("benchgate: unexpected ValueError: two lines; ")
+    assert said.count("\n") == 1
+    assert cli.main(["--debug", "gate", str(base), str(base)]) == cli.UNUSABLE
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv(cli.DEBUG, "1")
+    assert cli.main(["gate", str(base), str(base)]) == cli.UNUSABLE
+    assert "Traceback" in capsys.readouterr().err
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    source = str(Path(benchgate.__file__).parents[1])
+    command = [sys.executable, "-m", "benchgate.commands.main", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, "PYTHONPATH": source, **environment},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_a_home_that_nobody_has(tmp_path):
+    done = run("doctor", cwd=tmp_path, BENCHGATE_CACHE="~nobody-has-this-name/cache")
+    assert done.returncode == cli.UNUSABLE
+    assert done.stderr.startswith("benchgate: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_working_folder_that_was_removed(tmp_path, capsys, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for verb in (["doctor"], ["gate", "a.json", "b.json"], ["fetch", "--list"]):
+        assert cli.main(verb) == cli.UNUSABLE
+        assert capsys.readouterr().err == "benchgate: the working folder no longer exists; cd to one that does\n"
+
+
+def test_what_cannot_be_written_is_a_message(base, tmp_path, capsys):
+    assert cli.main(["gate", str(base), str(base), "--junit", str(tmp_path / "no" / "folder.xml")]) == cli.UNUSABLE
+    assert "folder.xml" in capsys.readouterr().err
+
+
+def test_help_imports_no_verb_and_nothing_heavy(tmp_path):
+    show = (
+        "import contextlib, sys\nfrom benchgate.commands.main import main\n"
+        "with contextlib.suppress(SystemExit):\n    main(['--help'])\n"
+        "print('LOADED', *sys.modules)"
+    )
+    source = str(Path(benchgate.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", show], cwd=tmp_path, env={**os.environ, "PYTHONPATH": source},
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    loaded = set(done.stdout.partition("LOADED ")[2].split())
+    assert all(f"  {verb} " in done.stdout for verb in cli.VERBS)
+    assert {name for name in loaded if name.startswith("benchgate.commands.")} == {
+        "benchgate.commands.main", "benchgate.commands.exits",
+    }  # fmt: skip
+    assert not loaded & {"numpy", "scipy", "rich", "torch", "matplotlib", "pytest"}
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_its_help(verb, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([verb, "--help"])
+    assert stopped.value.code == 0
+    assert cli.VERBS[verb].split()[0] in capsys.readouterr().out
+
+
+def test_gate_in_a_subfolder_reads_the_projects_rows_and_tolerances(base, tmp_path, capsys, monkeypatch):
+    """A metric of the project's own is in no table before its conftest is loaded."""
+    (tmp_path / "pyproject.toml").write_text("[tool.benchgate.gate]\nspam_per_egg = 0.5\n")
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["spam_rows_of_a_test"]\n')
+    row = "benchgate.metric_row(benchgate.Row('spam_per_egg', '1', 'higher', 'accuracy', 'spam'))\n"
+    (tmp_path / "spam_rows_of_a_test.py").write_text("import benchgate\n" + row)
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name, value in (("base.json", 10.0), ("worse.json", 4.0), ("good.json", 6.0)):
+        metrics = {"spam_per_egg": Metric(value, "1", "higher")}
+        write(tmp_path / name, replace(record(), metrics=metrics))
+    results = [run("gate", "../../base.json", f"../../{name}", cwd=tmp_path / "deep" / "er") for name in
+               ("worse.json", "good.json")]  # fmt: skip
+    assert [done.returncode for done in results] == [1, 0], results
+    assert "spam_per_egg regressed: 10 -> 4" in results[0].stdout

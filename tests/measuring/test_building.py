@@ -171,6 +171,6 @@ def test_the_command(monkeypatch, capsys, tmp_path):
     out = capsys.readouterr().out
     assert "letters-some-shouting-cpu" in out
     assert "1 of 2" in out
-    assert cli.main([*arguments, "--scheme", "bad"]) == cli.WORSE
+    assert cli.main([*arguments, "--scheme", "bad"]) == 1
     assert cli.main(["build", "lettres"]) == cli.UNUSABLE
     assert "did you mean 'letters'" in capsys.readouterr().err

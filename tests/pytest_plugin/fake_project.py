@@ -15,11 +15,12 @@ import scipy.stats  # noqa: F401  numpy cannot be imported anew in each inner ru
 from benchgate import core
 from benchgate.machine.devices import devices
 
-# Without hypothesis' plugin, which is imported anew in each inner run.
-SETTINGS = """
+# Without hypothesis' plugin, which is imported anew in each inner run, and in the order that is written down.
+SETTINGS = '''
 [tool.pytest.ini_options]
-addopts = "-p no:cacheprovider -p no:hypothesispytest --benchmark-max-time=0.02 --benchmark-min-rounds=20"
-"""
+addopts = """-p no:cacheprovider -p no:hypothesispytest -p no:randomly
+--benchmark-max-time=0.02 --benchmark-min-rounds=20"""
+'''
 
 # cpuinfo costs a process at each run.
 CONFTEST = """

@@ -87,9 +87,6 @@ class Reader:
     def __post_init__(self):
         object.__setattr__(self, "needs", {})
 
-    def refuses(self, model, scheme):
-        return None
-
     def missing(self, device):
         return None
 
@@ -103,6 +100,10 @@ class Reader:
 
     def load(self, path, model, device, threads):
         return Session((path / "model.json").read_text())
+
+
+benchgate.support.session("reader", "guessing", "zoo:Session", builder="")
+benchgate.support.compressor("reader", "float")
 """
 TEST = """
 import pytest

@@ -59,8 +59,8 @@ def test_sum(cell, thing):
         ("--cell-scheme=int8-dinamic", "unknown scheme 'int8-dinamic'; did you mean 'int8-dynamic'*known: bf16, *"),
         ("--cell-runtime=fakr", "unknown runtime 'fakr'; did you mean 'fake'? known: absent, *fake, *"),
         ("--cell-device=cpuu", "unknown device 'cpuu'; did you mean 'cpu'*known: cpu, cuda, *"),
-        ("--meters=latency,memori", "unknown meter 'memori'; did you mean 'memory'*known: energy, *"),
-        ("--need=faek", "unknown --need 'faek'; did you mean 'fake'*known: *"),
+        ("--cell-meters=latency,memori", "unknown meter 'memori'; did you mean 'memory'*known: energy, *"),
+        ("--cell-need=faek", "unknown --cell-need 'faek'; did you mean 'fake'*known: *"),
     ],
 )
 def test_unknown_names_on_the_command_line(project, option, says):
@@ -128,7 +128,7 @@ def test_no_mark(cell): ...
 
 
 def test_what_is_missing_is_skipped_or_needed(project):
-    """A skip with reason and hint, in the JSON too; a failure where --need names runtime, package, extra or device."""
+    """A skip with reason and hint, in the JSON too; a failure where --cell-need names what it lacks."""
     project.write(
         "test_it.py",
         """
@@ -155,22 +155,24 @@ def test_marked(cell): ...
     assert untimed["test_marked[fake-a-fp32-fake-cpu]"]["reason"] == "not today"
 
     for need, failed in {"absent": 2, "surely_absent": 2, "absent-extra": 2, "fpga": 2, "fake": 1}.items():
-        result = project.run("--need", need)
+        result = project.run("--cell-need", need)
         result.assert_outcomes(passed=1, errors=failed, skipped=4 - failed)
-        result.stdout.fnmatch_lines(["*is needed (--need) and cannot run: *"])
+        result.stdout.fnmatch_lines(["*is needed (--cell-need) and cannot run: *"])
 
 
 def test_the_backend_mark_of_these_tests(project):
-    """tests/conftest.py: a backend's tests are skipped with the hint where it is missing, failed under --need."""
+    """tests/conftest.py: a backend's tests are skipped with the hint where it is missing, failed under --cell-need."""
     project.write("hooks.py", (Path(__file__).parents[1] / "conftest.py").read_text(encoding="utf-8"))
     project.write("conftest.py", CONFTEST.replace('"suite"', '"suite", "hooks"'))
     text = "import pytest\n\n@pytest.mark.backend('NAME')\ndef test_NAME(): ...\n"
     project.write("test_it.py", text.replace("NAME", "fake") + text.replace("NAME", "absent"))
     marker = ("-o", "markers=backend(name)")
-    project.run(*marker, "--need=fake").assert_outcomes(passed=1, skipped=1)
-    result = project.run(*marker, "--need=absent-extra")
+    project.run(*marker, "--cell-need=fake").assert_outcomes(passed=1, skipped=1)
+    result = project.run(*marker, "--cell-need=absent-extra")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["absent is needed (--need) and cannot run: surely_absent is not installed; pip *"])
+    result.stdout.fnmatch_lines(
+        ["absent is needed (--cell-need) and cannot run: surely_absent is not installed; pip *"]
+    )
 
 
 def test_nothing_ran_and_the_file_is_written(project):
@@ -188,7 +190,7 @@ def test_the_command_line_replaces_axes(project):
 
 
 def test_what_turns_out_to_be_missing_is_a_skip_too(project, monkeypatch):
-    """Unavailable raised while measuring: a skip with its reason, under --need a failure, never a pass."""
+    """Unavailable raised while measuring: a skip with its reason, under --cell-need a failure, never a pass."""
     project.write(
         "test_it.py",
         """
@@ -204,4 +206,4 @@ def test_speed(cell):
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["skipped: 1 cell: this CPU has no such kernel"])
     assert [u["outcome"] for u in project.json("out.json")["benchgate"]["untimed"]] == ["skipped"]
-    project.run("--need", "fake").assert_outcomes(passed=1, failed=1)
+    project.run("--cell-need", "fake").assert_outcomes(passed=1, failed=1)

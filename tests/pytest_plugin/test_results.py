@@ -123,7 +123,7 @@ def test_switched_off_timing_is_missing_with_a_reason(project):
 
 
 def test_the_cell_and_its_result(project):
-    """Reasons in KeyErrors, --meters, references on the same data, the session after a reference, use after close."""
+    """Reasons in KeyErrors, --cell-meters, references on the same data, the session after one, use after close."""
     project.write(
         "test_it.py",
         """
@@ -168,7 +168,7 @@ def test_result(cell):
     assert cell.model.name == "fake-a"
 """,
     )
-    project.run("--meters=energy", "--benchmark-json=out.json").assert_outcomes(passed=3)
+    project.run("--cell-meters=energy", "--benchmark-json=out.json").assert_outcomes(passed=3)
     record = project.records("out.json")["test_result[fake-a-fp32-fake-cpu]"]
     assert "size_bytes" not in record["metrics"]
 

@@ -1,4 +1,4 @@
-"""The journal: what a killed run keeps, and what --resume makes of it."""
+"""The journal: what a killed run keeps, and what --cell-resume makes of it."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def names(document):
 
 
 def test_killed_in_the_fourth_of_six(project):
-    """The journal has three; --resume measures the rest; the file is whole, and as a baseline as good as any."""
+    """The journal has three; --cell-resume measures the rest; the file is whole, and as a baseline as good as any."""
     project.write("test_it.py", SIX)
     project.run("--benchmark-json=out.json", process=True, EVENT=f"{FOURTH}=kill")
     assert not (project.path / "out.json").exists() or not (project.path / "out.json").read_text()
@@ -32,7 +32,7 @@ def test_killed_in_the_fourth_of_six(project):
     project.run("test_plain.py").assert_outcomes(passed=1)
 
     resumed = project.run(
-        "--resume", "--benchmark-json=out.json", "test_it.py", "-rs", "--benchmark-autosave", process=True
+        "--cell-resume", "--benchmark-json=out.json", "test_it.py", "-rs", "--benchmark-autosave", process=True
     )
     resumed.assert_outcomes(passed=3, skipped=3)
     resumed.stdout.fnmatch_lines(
@@ -47,7 +47,7 @@ def test_killed_in_the_fourth_of_six(project):
     assert all(key.removeprefix("test_") in table for key in KEYS)
     # It ended: nothing is left to resume.
     assert project.journals() == []
-    again = project.run("--resume", "test_it.py", "--benchmark-compare=out.json", "--meters=size")
+    again = project.run("--cell-resume", "test_it.py", "--benchmark-compare=out.json", "--cell-meters=size")
     assert "skipped" not in again.parseoutcomes()
     again.stdout.no_fnmatch_line("*new*")
 
@@ -61,7 +61,7 @@ def test_nothing_left_to_measure(project):
     assert names(project.json("cut.json")) == ["test_speed[fake-a-fp32-fake-cpu]"]
     assert len(project.journal()) == 1
     rounds = "--benchmark-min-rounds=200"
-    result = project.run("--resume", "--benchmark-json=out.json", "--benchmark-autosave", rounds, "-k", "fp32")
+    result = project.run("--cell-resume", "--benchmark-json=out.json", "--benchmark-autosave", rounds, "-k", "fp32")
     result.assert_outcomes(skipped=1, deselected=1)
     assert names(project.json("out.json")) == ["test_speed[fake-a-fp32-fake-cpu]"]
     assert project.outcomes("out.json") == {"test_speed[fake-a-fp32-fake-cpu]": "passed"}
@@ -70,10 +70,10 @@ def test_nothing_left_to_measure(project):
 
 
 def test_stopped_at_the_first_failure(project):
-    """-x leaves the journal open: --resume goes on, and measures the failed cell again."""
+    """-x leaves the journal open: --cell-resume goes on, and measures the failed cell again."""
     project.write("test_it.py", TWO_CELLS)
     project.run("-x", EVENT="fake-a-bf16=error").assert_outcomes(passed=1, failed=1)
-    project.run("--resume").assert_outcomes(passed=1, skipped=1)
+    project.run("--cell-resume").assert_outcomes(passed=1, skipped=1)
 
 
 def test_resumed_cells_face_the_gate(project):
@@ -81,7 +81,7 @@ def test_resumed_cells_face_the_gate(project):
     project.write("test_it.py", TWO_CELLS)
     project.run("--benchmark-json=base.json", "--benchmark-disable").assert_outcomes(passed=2)
     cut = {**CUT, "ACCURACY": 0.5}
-    compare = ("--resume", "--benchmark-compare=base.json", "--benchmark-disable")
+    compare = ("--cell-resume", "--benchmark-compare=base.json", "--benchmark-disable")
     project.run("--benchmark-disable", **cut)
     again = project.run(*compare, ACCURACY=0.5)
     again.assert_outcomes(failed=2)
@@ -89,7 +89,7 @@ def test_resumed_cells_face_the_gate(project):
     project.run("--benchmark-disable", **cut)
     project.run(*compare).assert_outcomes(passed=2)
     project.run("--benchmark-disable", **cut)
-    project.run("--resume", "--benchmark-disable", VERSION="2").assert_outcomes(passed=2)
+    project.run("--cell-resume", "--benchmark-disable", VERSION="2").assert_outcomes(passed=2)
 
 
 def rewrite(name, old, new):
@@ -125,7 +125,7 @@ CHANGES = {
     "a helper of the test": (rewrite("helper.py", "1", "2"), (), "*(helper)*"),
     "rounds": (None, ("--benchmark-min-rounds=7",), "options (benchmark_min_rounds)"),
     "disabled": (None, ("--benchmark-disable",), "options (benchmark_disable)"),
-    "meters": (None, ("--meters=size",), "options (meters)"),
+    "meters": (None, ("--cell-meters=size",), "options (cell_meters)"),
     "the project's own option": (None, ("--samples=9",), "options (samples)"),
     "a tolerance": (add("pyproject.toml", PYPROJECT), (), "*tolerances (policy)*"),
     "threads in the environment": (environment("OMP_NUM_THREADS", "1"), (), "environment variables (OMP_NUM_THREADS)"),
@@ -155,7 +155,7 @@ def test_a_record_is_resumed_only_where_what_it_depends_on_holds(project, monkey
     assert len(project.journal()) == 1
     if change is not None:
         change(project, monkeypatch)
-    result = project.run("--resume", *options, "-v")
+    result = project.run("--cell-resume", *options, "-v")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines([f"benchgate: {FIRST.replace('[', '[[]')}: measured again, not resumed: other {said}"])
 
@@ -167,19 +167,21 @@ def test_a_record_is_resumed_only_where_what_it_depends_on_holds(project, monkey
 def test_how_it_is_selected_and_shown_is_no_reason_to_measure_again(project, options):
     project.write("test_it.py", TWO_CELLS)
     project.run(**CUT)
-    project.run("--resume", *options).assert_outcomes(passed=1, skipped=1)
+    project.run("--cell-resume", *options).assert_outcomes(passed=1, skipped=1)
 
 
 def test_cells_that_are_not_selected_or_no_longer_exist_are_not_exported(project):
     project.write("test_it.py", SIX)
     project.run(EVENT=f"{FOURTH}=interrupt")
     assert len(project.journal()) == 3
-    project.run("--resume", "--cell-model=fake-b", "--benchmark-json=out.json").assert_outcomes(passed=1, skipped=1)
+    project.run("--cell-resume", "--cell-model=fake-b", "--benchmark-json=out.json").assert_outcomes(
+        passed=1, skipped=1
+    )
     assert names(project.json("out.json")) == KEYS[2:4]
     # What was not asked for is still there to be resumed; what no longer exists is not exported.
     gone = SIX.replace('["fake-a", "fake-b", "fake-c"]', '["fake-b"]')
     project.write("test_it.py", gone)
-    project.run("--resume", "--benchmark-json=out.json")
+    project.run("--cell-resume", "--benchmark-json=out.json")
     assert names(project.json("out.json")) == KEYS[2:4]
 
 
@@ -191,7 +193,7 @@ import os, signal, subprocess, sys
 def pytest_runtest_setup(item):
     if "bf16" in item.name and not os.environ.get("INNER"):
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "--resume", "test_it.py"],
+            [sys.executable, "-m", "pytest", "--cell-resume", "test_it.py"],
             env={**os.environ, "INNER": "1"}, capture_output=True, text=True,
         )
         print(done.stdout)
@@ -214,7 +216,7 @@ def test_a_read_only_folder_is_a_warning(project):
     project.write("test_it.py", TWO_CELLS)
     # A file where the folder should be: it stops root as well.
     project.write(".benchmarks/benchgate-journals", "")
-    result = project.run("--resume")
+    result = project.run("--cell-resume")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
         ["benchgate: no journal in *should this run be interrupted, all of it is measured again*"]
@@ -247,7 +249,7 @@ def test_odd_journals_are_passed_over_and_said(project, row):
     project.write("test_it.py", TWO_CELLS)
     odd = project.write(".benchmarks/benchgate-journals/00000000000000000001-1-odd.jsonl", "")
     odd.write_bytes(ODD[row])
-    result = project.run("--resume")
+    result = project.run("--cell-resume")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines([f"benchgate: {odd}: cannot be resumed (*what it held is measured again"])
 
@@ -258,7 +260,7 @@ def test_odd_lines_are_passed_over_and_said(project, row):
     project.run(**CUT)
     with project.journals()[0].open("ab") as stream:
         stream.write(LINES[row] + b"\n")
-    result = project.run("--resume")
+    result = project.run("--cell-resume")
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["benchgate: *: 1 lines are no entries (line 3); what it held is measured again"])
 
@@ -268,6 +270,6 @@ def test_collecting_only_leaves_the_journal_alone(project):
     project.run(**CUT)
     before = project.journal()
     project.run("--collect-only")
-    project.run("--collect-only", "--resume")
+    project.run("--collect-only", "--cell-resume")
     assert project.journal() == before
-    project.run("--resume").assert_outcomes(passed=1, skipped=1)
+    project.run("--cell-resume").assert_outcomes(passed=1, skipped=1)

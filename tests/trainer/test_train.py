@@ -165,6 +165,15 @@ benchgate.model(LSTM)
 """
 
 
+# A run in the background ignores SIGINT, and so would what it starts.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from benchgate.commands.main import main
+sys.exit(main())
+"""
+
+
 @pytest.fixture
 def command(tmp_path):
     """Starts `benchgate train ...` in a folder whose conftest registers the tiny model."""
@@ -174,7 +183,7 @@ def command(tmp_path):
 
     def start(*arguments):
         return subprocess.Popen(
-            [sys.executable, "-m", "benchgate.commands.main", "train", *arguments],
+            [sys.executable, "-c", INTERRUPTIBLE, "train", *arguments],
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,

@@ -6,7 +6,6 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -20,9 +19,7 @@ from benchgate.storage.kept import Kept
 AGES = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
-def add(verbs: Any, verb: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add it to the parser's `verbs` with the command line's own `verb(verbs, name, function, help)`."""
-    parser = verb(verbs, "cache", run, "show what was built and why, and make room")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="list|clear|why", dest="action")
     actions.add_parser("list", help="artifacts with size, age, content and state")
     clear = actions.add_parser("clear", help="remove artifacts")

@@ -1,4 +1,4 @@
-"""The verb `train` as the command line has it: options, progress, the table at the end."""
+"""`benchgate train`: a model of this project trained into the cache; progress, and the table at the end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from benchgate import registration
 from benchgate.core import BenchgateError, models
 from benchgate.machine.devices import devices
+from benchgate.project import working_folder
 from benchgate.report.units import human
 from benchgate.trainer import history
 from benchgate.trainer.models import TrainedModel, read_report
@@ -24,9 +25,7 @@ from benchgate.trainer.sweep import Speed, measure
 from benchgate.trainer.train import Changes, Watch, train
 
 
-def add_train(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add it to the parser's `verbs` with the command line's own `add(verbs, name, function, help)`."""
-    parser = add(verbs, "train", run, "train a model of this folder into the cache; an interrupted run goes on")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="rewrite-t5, rewrite-transformer, rewrite-lstm, or your own")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="batches to train on (default: the model's recipe)")
@@ -41,7 +40,7 @@ def add_train(verbs: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    registration.load_project(Path.cwd())
+    registration.load_project(working_folder())
     model = models[arguments.model]
     if not isinstance(model, TrainedModel):
         known = [found.name for found in models.values() if isinstance(found, TrainedModel)]

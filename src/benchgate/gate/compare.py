@@ -184,7 +184,7 @@ def compare_sessions(
     for record in current:
         if record.outcome in ("skipped", "running"):
             continue
-        if not record.is_baseline:
+        if not record.passed:
             reason = f"the cell {record.outcome}" + (f": {record.reason}" if record.reason else "")
             findings.append(Finding("regressed", record.key, reason=reason))
             continue

@@ -76,7 +76,7 @@ class MeasuredCell:
         """Measure one operation of the cell's task (its first where none is named), with `params` as its arguments.
 
         Scores accuracy where no operation is named or `data` is given. `meters` are those of
-        `benchgate.measuring.meters` to use beside latency, which always is; the command line's `--meters` goes
+        `benchgate.measuring.meters` to use beside latency, which always is; the command line's `--cell-meters` goes
         before. Returns the values; the record goes into the JSON.
         """
         others = self._meters if self._meters is not None else meters

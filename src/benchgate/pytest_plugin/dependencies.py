@@ -28,17 +28,17 @@ VARIABLES = (
 )  # fmt: skip
 # Options that choose tests, print, or write; everything else, a project's own options too, may change a figure.
 HARMLESS = {
-    "accept_regressions", "assertmode", "basetemp", "cacheclear", "cacheshow", "capture", "code_highlight",
+    "assertmode", "basetemp", "cacheclear", "cacheshow", "capture", "code_highlight",
     "collectonly", "color", "confcutdir", "continue_on_collection_errors", "debug", "deselect", "disable_warnings",
     "doctestmodules", "durations", "durations_min", "failedfirst", "fold_skipped", "file_or_dir", "full_trace",
     "fulltrace", "gate_strict", "help", "ignore", "ignore_glob", "importmode", "inifilename", "junitprefix",
     "keepduplicates", "keyword", "last_failed_no_failures", "lf", "log_cli_level", "log_file", "markexpr", "markers",
-    "maxfail", "need", "newfirst", "no_header", "no_summary", "noconftest", "override_ini", "pastebin", "plugins",
-    "pyargs", "randomly_seed", "reportchars", "resume", "rootdir", "runxfail", "setuponly", "setupplan", "setupshow",
+    "maxfail", "newfirst", "no_header", "no_summary", "noconftest", "override_ini", "pastebin", "plugins",
+    "pyargs", "randomly_seed", "reportchars", "rootdir", "runxfail", "setuponly", "setupplan", "setupshow",
     "show_capture", "show_fixtures_per_test", "showcapture", "showfixtures", "showlocals", "stepwise",
     "stepwise_reset", "stepwise_skip", "strict", "strict_config", "strict_markers", "tbstyle", "trace",
     "traceconfig", "usepdb", "usepdb_cls", "verbose", "version", "xfail_tb", "xmlpath",
-    "cell_resume", "cell_need",
+    "cell_need", "cell_resume", "gate_accept",
     "benchmark_autosave", "benchmark_columns", "benchmark_compare", "benchmark_compare_fail", "benchmark_group_by",
     "benchmark_histogram", "benchmark_json", "benchmark_name", "benchmark_netrc", "benchmark_only",
     "benchmark_quiet", "benchmark_save", "benchmark_save_data", "benchmark_skip", "benchmark_sort",

@@ -1,326 +1,103 @@
-"""The pytest plugin: hooks that hand over to the modules where the work is done."""
+"""The pytest plugin's entry point: options, the mark, and nothing else until a suite turns out to have cells.
+
+Somebody's suite without cells pays for this file only. `cell_hooks` is imported, and registered as a plugin of its own,
+at the first `cells` mark, for an option of ours, or for a baseline that has cells.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import replace
-from importlib.metadata import metadata
-from pathlib import Path
-from typing import Any, NoReturn
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
 
 import pytest
-from pytest_benchmark import logger as benchmark_logger
-from pytest_benchmark import utils as benchmark_utils
 
-from benchgate import registration
-from benchgate.core import BenchgateError, Cell, Unavailable, UnknownName, runtimes, unknown_name
-from benchgate.gate.compare import Policy, parse_policy
-from benchgate.machine.devices import devices
-from benchgate.measuring.meters import meters
-from benchgate.project import read_settings
-from benchgate.pytest_plugin import dependencies, matrix
-from benchgate.pytest_plugin.cell import MeasuredCell, plain
-from benchgate.pytest_plugin.outcomes import outcome_of
-from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines
-from benchgate.report.summary import print_summary
-from benchgate.results import Record
-from benchgate.storage import resumable
-from benchgate.storage.journal import Journal
+from benchgate.core import Cell
 
-SUITE_RUN = pytest.StashKey[SuiteRun]()
-JOURNALS = Path(".benchmarks")
+AXES = tuple(axis.name for axis in fields(Cell))
+# The name under which the rest is registered with pytest.
+CELLS = "benchgate-cells"
+# Where a worker of pytest-xdist leaves the reason why its cells are not measured, for the controller.
+REFUSAL = "benchgate_refusal"
+
+
+def _repeatable(text: str) -> dict[str, Any]:
+    return {"action": "append", "default": [], "metavar": "NAME", "help": f"{text}; repeatable"}
+
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "--cell-need": _repeatable("fail, not skip, cells of this runtime, device, extra or package when it is missing"),
+    "--cell-resume": {
+        "action": "store_true",
+        "help": "go on with the last run where it was killed: measure only what is missing",
+    },
+    "--cell-meters": {
+        "metavar": "NAMES",
+        "type": lambda text: [name for name in text.split(",") if name],
+        "help": "comma-separated meters to use beside latency instead of the tests' own",
+    },
+    **{f"--cell-{axis}": _repeatable(f"measure this {axis} instead of those in the cells marks") for axis in AXES},
+    "--gate-strict": {
+        "action": "store_true",
+        "help": "also fail on cells that are new, gone or skipped against the baseline",
+    },
+    "--gate-accept": {
+        "action": "store_true",
+        "help": "report regressions without failing, and let this run be the next baseline",
+    },
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchgate")
-    add = group.addoption
-    add(
-        "--need",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="fail, not skip, cells of this runtime, device, extra or package when it is missing; repeatable",
-    )
-    add(
-        "--resume",
-        action="store_true",
-        help="go on with the last run where it was killed: measure only what is missing",
-    )
-    add(
-        "--gate-strict",
-        action="store_true",
-        help="also fail on cells that are new, gone or skipped against the baseline",
-    )
-    add(
-        "--accept-regressions",
-        action="store_true",
-        help="report regressions without failing, and let this run be the next baseline",
-    )
-    add(
-        "--meters",
-        metavar="NAMES",
-        type=lambda text: [n for n in text.split(",") if n],
-        help=f"comma-separated meters to use beside latency instead of the tests' own, of: {', '.join(meters)}",
-    )
-    for axis in matrix.AXES:
-        add(
-            f"--cell-{axis}",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help=f"measure this {axis} instead of those in the cells marks; repeatable",
-        )
+    for flag, settings in OPTIONS.items():
+        group.addoption(flag, **settings)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "cells(model, scheme, runtime, device, tolerance): the matrix that the test's `cell` fixture runs over",
+        "cells(model, scheme, runtime, device, tolerance, measure): the matrix of the test's `cell` fixture",
     )
-    if not hasattr(config.option, "benchmark_save_data"):
-        raise pytest.UsageError("benchgate measures with pytest-benchmark; run without -p no:benchmark")
-    # The gate says which metrics are not compared and why; pytest-benchmark's warning prints both machines whole.
-    config.addinivalue_line("filterwarnings", "ignore:Benchmark machine_info is different")
-    # Percentiles and intervals are computed from the single rounds: without them a stored result is a dead end.
-    config.option.benchmark_save_data = True
-    ours = config.stash[SUITE_RUN] = SuiteRun(
-        Policy(),
-        Journal(config.rootpath / JOURNALS, _asked_for(config)),
-        strict=config.option.gate_strict,
-        accept=config.option.accept_regressions,
-    )
-    try:
-        registration.load_builtin()
-        raw = read_settings(config.rootpath)
-        ours.policy = parse_policy(raw.get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
-        for name in config.option.meters or ():
-            _ = meters[name]
-        if config.option.benchmark_compare:
-            # Before pytest-benchmark loads the same: it has a traceback, or a warning, for a baseline that is no good.
-            ours.comparing = True
-            ours.baselines = load_baselines(config.option.benchmark_compare, _storage(config))
-        if config.option.resume:
-            ours.resume()
-            resumable.take_up(True)
-    except BenchgateError as error:
-        raise pytest.UsageError(str(error)) from error
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if SUITE_RUN in config.stash:
-        config.stash[SUITE_RUN].journal.close()
-        if config.option.resume:
-            resumable.take_up(False)
-
-
-def _asked_for(config: pytest.Config) -> list[str]:
-    """What this run was asked to run: a run that is resumed is looked for by it."""
-    return [*map(str, config.args), f"-k {config.option.keyword}", f"-m {config.option.markexpr}"]
-
-
-def _storage(config: pytest.Config) -> Any:
-    """Where pytest-benchmark will look: its own is made only later."""
-    utils: Any = benchmark_utils
-    logger: Any = benchmark_logger.Logger
-    quiet, machine = logger(logger.QUIET, config=config), utils.get_machine_id()
-    option = config.option
-    return utils.load_storage(
-        option.benchmark_storage, logger=quiet, default_machine_id=machine, netrc=option.benchmark_netrc
-    )
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    marks = list(metafunc.definition.iter_markers("cells"))
-    if "cell" not in metafunc.fixturenames:
+    if _controls_workers(config):
         return
-    ours = metafunc.config.stash[SUITE_RUN]
-    overrides = {axis: getattr(metafunc.config.option, f"cell_{axis}") for axis in matrix.AXES}
-    try:
-        if not marks:
-            raise matrix.MarkError(f"{metafunc.definition.nodeid}: the cell fixture needs a cells mark")
-        made = [matrix.expand(matrix.parse_mark(mark.args, mark.kwargs), overrides) for mark in marks]
-        matrix.tolerance_of(marks)
-    except BenchgateError as error:
-        ours.errors.append(f"{metafunc.definition.nodeid}: {error}")
-        made = []
-    cells = list(dict.fromkeys(cell for m in made for cell in m.cells))
-    ours.left_out += [item for m in made for item in m.left_out]
-    values = [(c.model, c.scheme, c.runtime, c.device) for c in cells]
-    metafunc.parametrize(matrix.AXES, values, ids=[str(cell) for cell in cells])
+    asked = any(config.getoption(flag) for flag in OPTIONS)
+    if not asked and not getattr(config.option, "benchmark_compare", None):
+        return
+    from benchgate.pytest_plugin import cell_hooks
+
+    if cell_hooks.baseline_has_cells(config) or asked:
+        cell_hooks.activate(config)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = config.stash[SUITE_RUN]
-    try:
-        _check_needs(config.option.need)
-        for axis in matrix.AXES:
-            matrix.check_names(axis, getattr(config.option, f"cell_{axis}"))
-    except BenchgateError as error:
-        raise pytest.UsageError(str(error)) from error
-    if ours.errors:
-        raise pytest.UsageError("\n".join(ours.errors))
-    ours.collected = {item.nodeid for item in items}
-
-
-def _check_needs(needs: list[str]) -> None:
-    """A typing error in --need would turn a failure back into a skip. Raises UnknownName."""
-    known = {*runtimes, *devices, *(metadata("benchgate").get_all("Provides-Extra") or ())}
-    known |= {name for runtime in runtimes.values() for pair in runtime.needs.items() for name in pair}
-    for name in needs:
-        if name not in known:
-            raise UnknownName(unknown_name("--need", name, sorted(known)))
-
-
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    return config.stash[SUITE_RUN].header()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    cell = _cell_of(item)
-    if cell is None:
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
+    """Load the rest at the first `cells` mark: before the item is made, for its fixtures are looked up then."""
+    if collector.config.pluginmanager.hasplugin(CELLS):
         return
-    ours = item.config.stash[SUITE_RUN]
-    ours.tolerances[item.nodeid] = matrix.tolerance_of(item.iter_markers("cells"))
-    params = plain(_params_of(item))
-    ours.depends[item.nodeid] = dependencies.before(item, cell, params, ours.policy, ours.tolerances[item.nodeid])
-    if ours.take_resumed(item.nodeid, cell, lambda: dependencies.artifact_state(cell)):
-        pytest.skip("measured before the last run was interrupted (--resume)")
-    reason = matrix.missing(cell)
-    if reason is None:
-        return
-    _skip_or_fail(item, reason)
+    if collector.get_closest_marker("cells") is not None or _has_mark(obj):
+        from benchgate.pytest_plugin import cell_hooks
 
-
-def _skip_or_fail(item: pytest.Item, reason: str) -> NoReturn:
-    """What cannot be had here is a skip with its reason; under --need it is a failure."""
-    cell = _cell_of(item)
-    if cell is not None and matrix.is_needed(runtimes[cell.runtime], cell.device, item.config.option.need):
-        pytest.fail(f"{cell} is needed (--need) and cannot run: {reason}", pytrace=False)
-    pytest.skip(reason)
-
-
-@pytest.fixture
-def cell(
-    request: pytest.FixtureRequest, model: str, scheme: str, runtime: str, device: str, benchmark: Any
-) -> Iterator[MeasuredCell]:
-    """One cell of the matrix that the test's `cells` mark spans; see benchgate.pytest_plugin.cell.MeasuredCell."""
-    config, item = request.config, request.node
-    mark = item.get_closest_marker("benchmark")
-    options = {**config.pluginmanager.getplugin("pytest-benchmark").options, **(mark.kwargs if mark else {})}
-    measured = MeasuredCell(
-        Cell(model, scheme, runtime, device),
-        item.nodeid,
-        _params_of(item),
-        benchmark,
-        (float(options["max_time"]), int(options["min_rounds"])),
-        config.option.meters,
-        config.stash[SUITE_RUN],
-    )
-    yield measured
-    measured.close()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    try:
-        result = yield
-    except Unavailable as unavailable:
-        _skip_or_fail(item, str(unavailable))
-    ours = item.config.stash[SUITE_RUN]
-    failed = ours.judge(item.nodeid)
-    if failed and not ours.accept:
-        pytest.fail("; ".join(map(str, failed)), pytrace=False)
-    return result
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    report = yield
-    ours = item.config.stash[SUITE_RUN]
-    if report.when == "call" or (report.when == "setup" and not report.passed):
-        outcome, reason = outcome_of(report, call.excinfo, ours.waived(item.nodeid))
-        cell = _cell_of(item)
-        if outcome not in ("passed", "accepted") and cell is not None and item.nodeid not in ours.records:
-            # Skipped, or dead before there was anything to keep: that too is a result.
-            bare = replace(Record.unmeasured(item.nodeid, cell), params=plain(_params_of(item)))
-            ours.records[item.nodeid] = ours.attempts.get(item.nodeid, bare)
-        fixture = getattr(item, "funcargs", {}).get("benchmark")
-        stats = fixture.stats if fixture is not None and not fixture.has_error else None
-        record = ours.finish(item.nodeid, outcome, reason, stats.as_dict() if stats is not None else None)
-        if record is not None and fixture is not None:
-            fixture.extra_info["benchgate"] = record.as_dict()
-    return report
+        cell_hooks.activate(collector.config)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_benchmark_update_json(output_json: dict[str, Any], config: pytest.Config) -> None:
-    config.stash[SUITE_RUN].complete(output_json)
+def pytest_testnodedown(node: Any) -> None:
+    """End a run of pytest-xdist whose workers found cells."""
+    refusal = getattr(node, "workeroutput", {}).get(REFUSAL)
+    if refusal:
+        raise pytest.UsageError(refusal)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    ours, option = session.config.stash[SUITE_RUN], session.config.option
-    if not option.collectonly and any(_cell_of(item) for item in session.items):
-        ours.journal.start(list(ours.resumed.values()))
+def _controls_workers(config: pytest.Config) -> bool:
+    """True in the controller of pytest-xdist, which collects nothing itself."""
+    return not hasattr(config, "workerinput") and getattr(config.option, "dist", "no") != "no"
 
 
-class _Untimed:
-    """Stands in pytest-benchmark's list when nothing was timed, so that it writes its file, and is in none of it."""
-
-    has_error = True
-
-    def __bool__(self) -> bool:
-        return False
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
-    ours, scope = session.config.stash[SUITE_RUN], session.config.args
-    finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
-    if finished and not session.config.option.collectonly:
-        ours.find_gone(lambda key: any(_covers(argument, key, session.config) for argument in scope))
-    if ours.strict and ours.gone and exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    benchmarks: Any = session.config.pluginmanager.getplugin("pytest-benchmark")
-    if ours.records and not benchmarks.benchmarks:
-        benchmarks.benchmarks.append(_Untimed())
-    result = yield
-    # Only now are the results in their file.
-    if finished and not (session.shouldstop or session.shouldfail):
-        ours.end_journal()
-    return result
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    ours = config.stash[SUITE_RUN]
-    print_summary(terminalreporter, ours)
-    for note in [*ours.notes, *ours.journal.notes]:
-        terminalreporter.write_line(note, yellow=True)
-
-
-def _cell_of(item: pytest.Item) -> Cell | None:
-    """The cell of a collected test, or None for a test without one."""
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    if "cell" not in getattr(item, "fixturenames", ()) or not set(matrix.AXES) <= set(params):
-        return None
-    cell = Cell(*(params[axis] for axis in matrix.AXES))
-    return cell if cell.runtime in runtimes else None
-
-
-def _params_of(item: Any) -> dict[str, Any]:
-    """The test's parameters beside the axes."""
-    return {name: value for name, value in item.callspec.params.items() if name not in matrix.AXES}
-
-
-def _covers(argument: str, key: str, config: pytest.Config) -> bool:
-    """Whether a command-line argument (folder, file or node id) takes in the test that `key` is the node id of."""
-    path, _, inside = argument.partition("::")
-    absolute = (config.invocation_params.dir / path).resolve()
-    own_path, _, own = key.partition("::")
-    file = (config.rootpath / own_path).resolve()
-    if inside:
-        return file == absolute and (own == inside or own.startswith((f"{inside}[", f"{inside}::")))
-    return file == absolute or absolute in file.parents
+def _has_mark(obj: object) -> bool:
+    """True for a function with a `cells` mark of its own. No code of a stranger's object is run to find out."""
+    function = obj.__func__ if isinstance(obj, staticmethod | classmethod) else obj
+    marks = inspect.getattr_static(function, "pytestmark", None)
+    return isinstance(marks, list) and any(isinstance(m, pytest.Mark) and m.name == "cells" for m in marks)

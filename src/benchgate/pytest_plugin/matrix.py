@@ -22,8 +22,8 @@ from benchgate.core import (
 from benchgate.gate.compare import parse_tolerances
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages
+from benchgate.pytest_plugin.hooks import AXES
 
-AXES = ("model", "scheme", "runtime", "device")
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "model": models,
     "scheme": schemes,
@@ -56,9 +56,12 @@ def parse_mark(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, tupl
     example = '@pytest.mark.cells(model="name", scheme=["fp32"], runtime=["torch"], device="cpu")'
     if args:
         raise MarkError(f"cells takes keyword arguments only, got {args!r}; write {example}")
-    unknown = sorted(set(kwargs) - {*AXES, "tolerance"})
+    allowed = (*AXES, "tolerance", "measure")
+    unknown = sorted(set(kwargs) - set(allowed))
     if unknown:
-        raise MarkError(f"cells has no argument {unknown[0]!r}; allowed: {', '.join(AXES)}, tolerance; write {example}")
+        raise MarkError(f"cells has no argument {unknown[0]!r}; allowed: {', '.join(allowed)}; write {example}")
+    if not isinstance(kwargs.get("measure", True), bool):
+        raise MarkError(f"cells(measure=...) is True or False, got {kwargs['measure']!r}")
     axes = {}
     for axis in AXES:
         value = kwargs.get(axis, DEFAULTS.get(axis))
@@ -75,6 +78,11 @@ def tolerance_of(marks: Iterable[Any]) -> dict[str, float]:
     for mark in marks:
         found = {**parse_tolerances(mark.kwargs.get("tolerance", {}), "cells(tolerance=...)"), **found}
     return found
+
+
+def measures(marks: Iterable[Any]) -> bool:
+    """False for a test whose closest mark with a `measure` says False: it only uses the session."""
+    return next((bool(mark.kwargs["measure"]) for mark in marks if "measure" in mark.kwargs), True)
 
 
 def expand(axes: Mapping[str, Sequence[str]], overrides: Mapping[str, Sequence[str]]) -> Matrix:
@@ -114,9 +122,9 @@ def missing(cell: Cell) -> str | None:
 
 
 def is_needed(runtime: Runtime, device: str, needs: Sequence[str]) -> bool:
-    """Whether `--need` names what cannot run: by runtime, device, or a package or extra that is missing.
+    """True where `--cell-need` names what cannot run: by runtime, device, or a package or extra that is missing.
 
-    A package that is there is not what is missing: `--need torch` asks nothing of another runtime built on torch.
+    A package that is there is not what is missing: `--cell-need torch` asks nothing of another runtime built on torch.
     """
     packages = all_needs(runtime)
     absent = {name: extra for name, extra in packages.items() if missing_packages({name: extra})} or packages

@@ -8,7 +8,7 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memo
 
 
 def outcome_of(report: Any, excinfo: Any, waived: bool) -> tuple[str, str]:
-    """(outcome, reason) of a pytest report; `waived` when its regressions were accepted by --accept-regressions."""
+    """(outcome, reason) of a pytest report; `waived` when its regressions were accepted by --gate-accept."""
     if report.passed:
         return ("accepted" if waived else "passed"), ""
     if report.skipped and not hasattr(report, "wasxfail"):

@@ -24,7 +24,9 @@ class SuiteRun:
 
     `tolerances` are those of the tests' marks by node id, `depends` what their cells depend on. `resumed` are the
     entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
-    `attempts` are measurements that raised: what is known of the cell when it has no record.
+    `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
+    the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
+    `regressed` holds what the gate failed in any of them.
     """
 
     policy: Policy
@@ -46,6 +48,10 @@ class SuiteRun:
     gone: list[Finding] = field(default_factory=list)
     references: dict[tuple[str, str, str], Record] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    named: dict[str, set[str]] = field(default_factory=dict)
+    warned: list[str] = field(default_factory=list)
+    tries: Counter[str] = field(default_factory=Counter)
+    regressed: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def test_of(key: str) -> str:
@@ -101,8 +107,46 @@ class SuiteRun:
         self.findings[key] = found
         return gate.failing(found, self.strict)
 
+    def name(self, marks: Sequence[Mapping[str, Sequence[str]]]) -> None:
+        """Keep what the marks of a test name, for who asks for something that none has."""
+        for mark in marks:
+            for axis, names in mark.items():
+                self.named.setdefault(axis, set()).update(names)
+
+    def begin(self, key: str) -> int:
+        """Count the test's attempt, and drop what an earlier one of the same run measured. Returns its number."""
+        self.tries[key] += 1
+        if self.tries[key] > 1:
+            for kept in (self.records, self.attempts, self.findings):
+                kept.pop(key, None)
+        return self.tries[key]
+
+    def verdict(self, key: str) -> str:
+        """What fails the cell that was just measured, "" for nothing. A rerun does not take back a regression."""
+        said = "; ".join(map(str, self.judge(key)))
+        earlier = self.regressed.get(key, "")
+        if said:
+            self.regressed[key] = said
+        elif earlier:
+            return f"an earlier attempt of this run failed, and a rerun does not take that back: {earlier}"
+        return said
+
+    def ended(self, phase: str, bare: Record, outcome: str, reason: str) -> None:
+        """Give the cell what a phase of its test (setup, call, teardown) came to; `bare` where there is no record.
+
+        A teardown that fails spoils what passed; it does not hide an earlier failure.
+        """
+        if bare.key in self.reused or (outcome in ("passed", "accepted") and bare.key not in self.records):
+            return
+        record = self.records.get(bare.key) or self.attempts.get(bare.key, bare)
+        if phase == "teardown":
+            if not record.passed and record.outcome != "skipped":
+                return
+            outcome, reason = "error", f"teardown: {reason}"
+        self.records[bare.key] = replace(record, outcome=outcome, reason=reason)
+
     def waived(self, key: str) -> bool:
-        """Whether the cell has regressions that --accept-regressions let pass."""
+        """True for regressions that --gate-accept let pass."""
         return self.accept and bool(gate.failing(self.findings.get(key, []), self.strict))
 
     def header(self) -> list[str]:
@@ -112,18 +156,20 @@ class SuiteRun:
         known = len(self.resumed.keys() & self.collected)
         lines = [f"benchgate: {known} measured before the interruption"] if known else []
         lines += [f"benchgate: {total} combination{'s' if total > 1 else ''} left out:"] if total else []
-        return lines + [f"  {count} x {reason}" for reason, count in reasons.most_common()]
+        return [*lines, *(f"  {count} x {reason}" for reason, count in reasons.most_common()), *self.warned]
 
-    def finish(self, key: str, outcome: str, reason: str, benchmark: dict[str, Any] | None) -> Record | None:
-        """Give the cell its outcome and put it into the journal; None for a test that measured no cell, or long ago."""
+    def finish(self, key: str, benchmark: dict[str, Any] | None) -> Record | None:
+        """Put the cell into the journal, once its test is over; None for a test that measured no cell, or long ago."""
         record = self.records.get(key)
         if record is None or key in self.reused:
             return None
-        self.records[key] = record = replace(record, outcome=outcome, reason=reason)
+        if self.tries[key] > 1:
+            record = replace(record, details={**record.details, "attempts": self.tries[key]})
+        self.records[key] = record
         if benchmark is not None:
             benchmark["extra_info"]["benchgate"] = record.as_dict()
         # Only what passed is resumed: for the rest nothing needs to hold.
-        state = {"artifact": artifact_state(Cell(**record.cell))} if outcome == PASSED else {}
+        state = {"artifact": artifact_state(Cell(**record.cell))} if record.outcome == PASSED else {}
         self.journal.append(Entry(record, benchmark, {**self.depends.get(key, {}), **state}))
         return record
 
@@ -131,13 +177,11 @@ class SuiteRun:
         """The run ended in order: only what was resumed and not asked for this time stays to be resumed."""
         self.journal.end([entry for key, entry in self.resumed.items() if key not in self.collected])
 
-    def find_gone(self, in_scope: Any) -> None:
-        """Baseline cells that this run should have had (`in_scope(key)`) and that it did not collect, or skipped."""
+    def find_gone(self, in_scope: Callable[[Record], bool]) -> None:
+        """Baseline cells that this run should have had (`in_scope`) and that it did not collect, or skipped."""
         if not self.comparing:
             return
-        relevant = [
-            b for b in self.baselines if in_scope(b.key) and (b.key not in self.collected or self._skipped(b.key))
-        ]
+        relevant = [b for b in self.baselines if in_scope(b) and (b.key not in self.collected or self._skipped(b.key))]
         self.gone = gate.gone(relevant, list(self.records.values()))
 
     def _skipped(self, key: str) -> bool:

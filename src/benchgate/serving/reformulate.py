@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchgate.core import BenchgateError, Cell, models
-from benchgate.tasks.text2text.task import Text2TextModel, Text2TextSession, generate_tokens
+from benchgate.tasks.text2text.task import Answer, Text2TextModel, Text2TextSession, generate_tokens
 
-TASK = "text2text"
 MAX_TURNS = 32
 MAX_CHARACTERS = 2000
 # Control characters (Unicode Cc) but tab and line ends, and lone surrogates (Cs), which no encoding can carry.
@@ -31,14 +30,6 @@ class Question:
 
     context: tuple[str, ...]
     query: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The reformulated query and the seconds that it took from text to text."""
-
-    text: str
-    seconds: float
 
 
 def checked(context: Sequence[str], query: str) -> Question:

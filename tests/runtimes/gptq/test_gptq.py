@@ -164,8 +164,10 @@ def test_an_interrupted_quantization_leaves_nothing(benchgate_cache, monkeypatch
     assert [p for p in (benchgate_cache / "artifacts").iterdir() if p.suffix != ".lock"] == []
 
 
+# A run in the background ignores SIGINT, and so would what it starts.
 INTERRUPTED = """
-import contextlib, importlib, sys
+import contextlib, importlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from benchgate.storage.artifacts import artifact
 from benchgate.core import runtimes, schemes
 from benchgate.runtimes.gptq.runtime import LIBRARIES, installed

@@ -41,7 +41,12 @@ def test_bring_your_own(pytester, monkeypatch):
     pytester.makepyfile(suite=SUITE, test_spam=TESTS, conftest='pytest_plugins = ["suite"]')
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     result = pytester.runpytest_subprocess(
-        "-p", "no:cacheprovider", "--benchmark-max-time=0.02", "--benchmark-json=out.json", "--need=torch", timeout=120
+        "-p",
+        "no:cacheprovider",
+        "--benchmark-max-time=0.02",
+        "--benchmark-json=out.json",
+        "--cell-need=torch",
+        timeout=120,
     )
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["benchgate: 1 combination left out:", "  1 x torch has no int8-static compression"])

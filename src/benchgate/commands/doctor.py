@@ -1,0 +1,21 @@
+"""`benchgate doctor`: machine, devices, runtimes, caches, and what makes this a noisy machine."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from benchgate import registration
+from benchgate.project import working_folder
+from benchgate.report.inventory import print_doctor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It has none."""
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    registration.load_project(working_folder())
+    print_doctor(console)
+    return 0

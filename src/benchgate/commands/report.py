@@ -1,0 +1,56 @@
+"""`benchgate report`: the tables of stored results."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+from benchgate.core import BenchgateError
+from benchgate.report.grid import rendered
+from benchgate.report.summary import notes
+from benchgate.report.tables import metric_tables
+from benchgate.results import Record, read_records
+
+# `--table NAME`: the function, records -> Grids, that makes it
+TABLES = {
+    "training": "benchgate.report.training:training_tables",
+    "latency": "benchgate.report.latency:latency_tables",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    parser.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: all metrics by model)")
+    parser.add_argument("--format", choices=("terminal", "markdown", "csv", "latex", "json"), default="terminal")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    records = [record for path in arguments.files for record in read_records(path)]
+    if arguments.table:
+        return _named_table(arguments, console, records)
+    if arguments.out or arguments.format != "terminal":
+        raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
+    for table in metric_tables(records, {}, console.width):
+        console.print(table)
+        console.print()
+    for line in notes(records):
+        console.print(line, soft_wrap=True)
+    return 0
+
+
+def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record]) -> int:
+    module, _, name = TABLES[arguments.table].partition(":")
+    text = rendered(getattr(import_module(module), name)(records), arguments.format, console.width)
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        try:
+            arguments.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BenchgateError(f"cannot write {arguments.out}: {error.strerror}; give --out another place") from error
+        console.print(str(arguments.out), soft_wrap=True)
+    return 0

@@ -1,0 +1,109 @@
+"""All that touches pytest-benchmark beyond its documented fixture, options and hooks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from pytest_benchmark import logger as benchmark_logger
+from pytest_benchmark import utils as benchmark_utils
+
+from benchgate.results import Record
+
+ABSENT = "cells are measured with pytest-benchmark; install it, and run without -p no:benchmark"
+# The gate says which metrics are not compared and why; this warning prints both machines whole.
+MACHINE_DIFFERS = "ignore:Benchmark machine_info is different"
+NOT_USED = "ignore:Benchmark fixture was not used at all"
+
+
+def is_absent(config: pytest.Config) -> bool:
+    """True under -p no:benchmark: its options are not there."""
+    return not hasattr(config.option, "benchmark_compare")
+
+
+def storage(config: pytest.Config) -> Any:
+    """Where pytest-benchmark will look: its own is made only later."""
+    utils: Any = benchmark_utils
+    logger: Any = benchmark_logger.Logger
+    quiet, machine = logger(logger.QUIET, config=config), utils.get_machine_id()
+    option = config.option
+    return utils.load_storage(
+        option.benchmark_storage, logger=quiet, default_machine_id=machine, netrc=option.benchmark_netrc
+    )
+
+
+def can_compare(config: pytest.Config) -> bool:
+    """False where pytest-benchmark itself would end in a traceback over what `--benchmark-compare` names."""
+    named = config.option.benchmark_compare
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            documents = [document for _, document in storage(config).load(*([] if named is True else [named]))]
+        except ValueError:
+            # Its word for a path of folders that is not there.
+            return False
+    return all("machine_info" in d and all("fullname" in bench for bench in d["benchmarks"]) for d in documents)
+
+
+def limits(item: pytest.Item) -> tuple[float, int]:
+    """max_time in s and min_rounds of a test: the command line's, or its `benchmark` mark's."""
+    mark = item.get_closest_marker("benchmark")
+    options = {**_session(item.config).options, **(mark.kwargs if mark else {})}
+    return float(options["max_time"]), int(options["min_rounds"])
+
+
+def timings(item: pytest.Item) -> dict[str, Any] | None:
+    """What pytest-benchmark keeps of the test, raw rounds and all; None where nothing was timed to its end."""
+    fixture = _fixture(item)
+    if fixture is None or fixture.has_error or fixture.stats is None:
+        return None
+    found: dict[str, Any] = fixture.stats.as_dict()
+    return found
+
+
+def attach(item: pytest.Item, record: Record) -> None:
+    """Let pytest-benchmark's file carry the record."""
+    fixture = _fixture(item)
+    if fixture is not None:
+        fixture.extra_info["benchgate"] = record.as_dict()
+
+
+def forget(config: pytest.Config, key: str) -> None:
+    """Take out what an earlier attempt of the test timed: a key is in the file once."""
+    session = _session(config)
+    session.benchmarks[:] = [bench for bench in session.benchmarks if bench.fullname != key]
+
+
+def write_although_untimed(config: pytest.Config) -> None:
+    """Let pytest-benchmark write its file although nothing was timed."""
+    session = _session(config)
+    if not session.benchmarks:
+        session.benchmarks.append(_Untimed())
+
+
+def with_rounds(document: Mapping[str, Any], benchmarks: Iterable[Any]) -> None:
+    """Give the cells of a document their single rounds: percentiles are computed from them."""
+    rounds = {bench.fullname: bench.stats.data for bench in benchmarks if bench and "benchgate" in bench.extra_info}
+    for bench in document["benchmarks"]:
+        if bench["fullname"] in rounds:
+            bench["stats"]["data"] = rounds[bench["fullname"]]
+
+
+class _Untimed:
+    """Stands in pytest-benchmark's list when nothing was timed, and is in none of its output."""
+
+    has_error = True
+    fullname = ""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+def _session(config: pytest.Config) -> Any:
+    return config.pluginmanager.getplugin("pytest-benchmark")
+
+
+def _fixture(item: pytest.Item) -> Any:
+    return getattr(item, "funcargs", {}).get("benchmark")

@@ -1,0 +1,271 @@
+"""The hooks of a run that has cells; `hooks` registers them when it meets the first."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from benchgate import registration
+from benchgate.core import BenchgateError, Cell, Unavailable, runtimes
+from benchgate.gate.compare import Policy, parse_policy
+from benchgate.measuring.meters import meters
+from benchgate.project import read_settings
+from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
+from benchgate.pytest_plugin.cell import MeasuredCell, plain
+from benchgate.pytest_plugin.hooks import AXES, CELLS, REFUSAL
+from benchgate.pytest_plugin.outcomes import outcome_of
+from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines
+from benchgate.results import Record
+from benchgate.storage import resumable
+from benchgate.storage.journal import Journal
+
+JOURNALS = Path(".benchmarks")
+BASELINES = pytest.StashKey[list[Record] | BenchgateError]()
+UNMEASURED = (
+    "the test passed without cell.measure(): nothing was measured; call it, or write measure=False in the cells mark "
+    "of a test that only uses cell.session"
+)
+FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def baseline_has_cells(config: pytest.Config) -> bool:
+    """True where `--benchmark-compare` names results with cells; they are read and kept for the run.
+
+    Called before pytest-benchmark loads the same. What is no good is an error of a suite with cells only, unless
+    pytest-benchmark itself would end in a traceback.
+    """
+    if not getattr(config.option, "benchmark_compare", None):
+        return False
+    found = config.stash[BASELINES] = _baselines(config)
+    if isinstance(found, BenchgateError):
+        if not benchmark_adapter.can_compare(config):
+            raise pytest.UsageError(str(found))
+        return False
+    has_cells = any(found)
+    if has_cells:
+        config.addinivalue_line("filterwarnings", benchmark_adapter.MACHINE_DIFFERS)
+    return has_cells
+
+
+def _baselines(config: pytest.Config) -> list[Record] | BenchgateError:
+    try:
+        return load_baselines(config.option.benchmark_compare, benchmark_adapter.storage(config))
+    except BenchgateError as error:
+        return error
+
+
+def activate(config: pytest.Config) -> None:
+    """Register the hooks and all that can be measured. What is wrong is told after the collection, all at once."""
+    suite = SuiteRun(
+        Policy(),
+        Journal(config.rootpath / JOURNALS, _asked_for(config)),
+        strict=config.option.gate_strict,
+        accept=config.option.gate_accept,
+    )
+    try:
+        _prepare(suite, config)
+    except BenchgateError as error:
+        suite.errors.append(str(error))
+    config.pluginmanager.register(CellHooks(config, suite), CELLS)
+
+
+def _prepare(suite: SuiteRun, config: pytest.Config) -> None:
+    registration.load_builtin()
+    suite.policy = parse_policy(
+        read_settings(config.rootpath).get("gate", {}), "[tool.benchgate.gate] in pyproject.toml"
+    )
+    for name in config.option.cell_meters or ():
+        _ = meters[name]
+    if BASELINES in config.stash:
+        found = config.stash[BASELINES]
+        if isinstance(found, BenchgateError):
+            raise found
+        suite.comparing, suite.baselines = True, found
+    if config.option.cell_resume:
+        suite.resume()
+        resumable.take_up(True)
+
+
+def _asked_for(config: pytest.Config) -> list[str]:
+    """What this run was asked to run: a run that is resumed is looked for by it."""
+    return [*map(str, config.args), f"-k {config.option.keyword}", f"-m {config.option.markexpr}"]
+
+
+class CellHooks:
+    """pytest's hooks around the cells of one run, whose state is `suite`."""
+
+    def __init__(self, config: pytest.Config, suite: SuiteRun) -> None:
+        self.config, self.suite = config, suite
+        self.overrides: dict[str, list[str]] = {axis: getattr(config.option, f"cell_{axis}") for axis in AXES}
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        marks = list(metafunc.definition.iter_markers("cells"))
+        try:
+            if not selection.is_measured(metafunc, marks):
+                return
+            axes = [matrix.parse_mark(mark.args, mark.kwargs) for mark in marks]
+            self.suite.name(axes)
+            made = [matrix.expand(each, self.overrides) for each in axes]
+            matrix.tolerance_of(marks)
+        except BenchgateError as error:
+            self.suite.errors.append(f"{metafunc.definition.nodeid}: {error}")
+            made = []
+        cells = list(dict.fromkeys(cell for m in made for cell in m.cells))
+        self.suite.left_out += [item for m in made for item in m.left_out]
+        values = [(c.model, c.scheme, c.runtime, c.device) for c in cells]
+        metafunc.parametrize(AXES, values, ids=[str(cell) for cell in cells])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        suite, cells = self.suite, {item.nodeid: cell_of(item) for item in items}
+        suite.collected = {key for key, cell in cells.items() if cell is not None}
+        for item in items:
+            if cells[item.nodeid] is not None and not matrix.measures(item.iter_markers("cells")):
+                item.add_marker(pytest.mark.filterwarnings(benchmark_adapter.NOT_USED))
+        refusal = selection.refusal(suite, config.option, self.overrides)
+        if hasattr(config, "workerinput"):
+            refusal = refusal or (selection.NOT_PARALLEL if suite.collected else None)
+            if refusal:
+                config.workeroutput[REFUSAL] = refusal  # type: ignore[attr-defined]
+                items.clear()
+        elif refusal:
+            raise pytest.UsageError(refusal)
+        suite.warned = selection.unmatched_globs(suite, config)
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        return self.suite.header()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if not session.config.option.collectonly and any(cell_of(item) for item in session.items):
+            self.suite.journal.start(list(self.suite.resumed.values()))
+
+    @pytest.fixture
+    def cell(
+        self, request: pytest.FixtureRequest, model: str, scheme: str, runtime: str, device: str, benchmark: Any
+    ) -> Iterator[MeasuredCell]:
+        """One cell of the matrix that the test's `cells` mark spans; see benchgate.pytest_plugin.cell.MeasuredCell."""
+        item = request.node
+        measured = MeasuredCell(
+            Cell(model, scheme, runtime, device),
+            item.nodeid,
+            _params_of(item),
+            benchmark,
+            benchmark_adapter.limits(item),
+            self.config.option.cell_meters,
+            self.suite,
+        )
+        yield measured
+        measured.close()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        cell, suite = cell_of(item), self.suite
+        if cell is None:
+            return
+        if benchmark_adapter.is_absent(self.config):
+            pytest.fail(benchmark_adapter.ABSENT, pytrace=False)
+        if suite.begin(item.nodeid) > 1:
+            benchmark_adapter.forget(self.config, item.nodeid)
+        suite.tolerances[item.nodeid] = matrix.tolerance_of(item.iter_markers("cells"))
+        params = plain(_params_of(item))
+        suite.depends[item.nodeid] = dependencies.before(
+            item, cell, params, suite.policy, suite.tolerances[item.nodeid]
+        )
+        if suite.take_resumed(item.nodeid, cell, lambda: dependencies.artifact_state(cell)):
+            pytest.skip("measured before the last run was interrupted (--cell-resume)")
+        reason = matrix.missing(cell)
+        if reason is not None:
+            self._skip_or_fail(item, reason)
+
+    def _skip_or_fail(self, item: pytest.Item, reason: str) -> NoReturn:
+        """What cannot be had here is a skip with its reason; under --cell-need it is a failure."""
+        cell = cell_of(item)
+        if cell is not None and matrix.is_needed(runtimes[cell.runtime], cell.device, self.config.option.cell_need):
+            pytest.fail(f"{cell} is needed (--cell-need) and cannot run: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        try:
+            result = yield
+        except Unavailable as unavailable:
+            self._skip_or_fail(item, str(unavailable))
+        if cell_of(item) is None:
+            return result
+        suite, key = self.suite, item.nodeid
+        if key not in suite.records and matrix.measures(item.iter_markers("cells")):
+            pytest.fail(UNMEASURED, pytrace=False)
+        failed = suite.verdict(key)
+        if failed and not suite.accept:
+            pytest.fail(failed, pytrace=False)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+        report = yield
+        cell, suite = cell_of(item), self.suite
+        if cell is None:
+            return report
+        if report.when == "call" or not report.passed:
+            # Skipped, or dead before there was anything to keep: that too is a result.
+            bare = replace(Record.unmeasured(item.nodeid, cell), params=plain(_params_of(item)))
+            suite.ended(report.when, bare, *outcome_of(report, call.excinfo, suite.waived(item.nodeid)))
+        if report.when == "teardown":
+            record = suite.finish(item.nodeid, benchmark_adapter.timings(item))
+            if record is not None:
+                benchmark_adapter.attach(item, record)
+        return report
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any], benchmarks: list[Any]) -> None:
+        benchmark_adapter.with_rounds(output_json, benchmarks)
+        self.suite.complete(output_json)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
+        suite, finished = self.suite, exitstatus in FINISHED
+        if finished and not session.config.option.collectonly:
+            suite.find_gone(lambda record: selection.covers(session.config, record))
+        if suite.strict and suite.gone and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if suite.records and not benchmark_adapter.is_absent(session.config):
+            benchmark_adapter.write_although_untimed(session.config)
+        result = yield
+        # Only now are the results in their file.
+        if finished and not (session.shouldstop or session.shouldfail):
+            suite.end_journal()
+        return result
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        self.suite.journal.close()
+        if config.option.cell_resume:
+            resumable.take_up(False)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.suite.records or self.suite.gone:
+            from benchgate.report.summary import print_summary
+
+            print_summary(terminalreporter, self.suite)
+        for note in [*self.suite.notes, *self.suite.journal.notes]:
+            terminalreporter.write_line(note, yellow=True)
+
+
+def cell_of(item: pytest.Item) -> Cell | None:
+    """The cell of a collected test, or None for a test without one."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    if "cell" not in getattr(item, "fixturenames", ()) or not set(AXES) <= set(params):
+        return None
+    if item.get_closest_marker("cells") is None:
+        return None
+    cell = Cell(*(params[axis] for axis in AXES))
+    return cell if cell.runtime in runtimes else None
+
+
+def _params_of(item: Any) -> dict[str, Any]:
+    """The test's parameters beside the axes."""
+    return {name: value for name, value in item.callspec.params.items() if name not in AXES}
