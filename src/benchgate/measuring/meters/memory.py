@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchgate.core import Metric, Model, Runtime, Task, Unavailable, operations, tasks
 from benchgate.core.metrics import metric
 from benchgate.machine.devices import devices
-from benchgate.machine.executors import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
+from benchgate.machine.processes import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
 
 if TYPE_CHECKING:
     from benchgate.measuring.run import Run

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from benchgate.core import BenchgateError, Model, Scheme, runtimes, schemes
-from benchgate.machine.isolation import Isolated
+from benchgate.machine.processes import Isolated
 from benchgate.runtimes.torch.trainer import Spec, Trainer, matmul_peak
 from benchgate.runtimes.torch.training_inputs import TRAINABLE
 from benchgate.tasks.training_step.task import Flops, Setting

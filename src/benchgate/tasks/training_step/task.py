@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
 from benchgate.core import DataError, InvalidOutput, Metric, Model, Session, Work, tasks, unknown_name
-from benchgate.machine.isolation import parse_bytes
+from benchgate.machine.processes import parse_bytes
 
 ATTENTION = ("default", "math", "flash", "efficient", "cudnn")
 
