@@ -1,6 +1,11 @@
 """The schemes that every suite knows. Another one is one line: `benchgate.scheme(Scheme(...))`."""
 
+from collections.abc import Mapping
+
 from benchgate.core import Scheme, schemes
+
+# What every cell of a model is held against: its own weights, uncompressed, in the framework that it was made in.
+REFERENCE: Mapping[str, str] = {"scheme": "fp32", "runtime": "torch"}
 
 BUILTIN = (
     Scheme("fp32", 32, "float", {"dtype": "float32"}),

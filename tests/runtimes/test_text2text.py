@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchgate.core import Cell, DataError, InvalidOutput, models, runtimes, schemes
-from benchgate.measuring import run as running
+from benchgate.measuring.resolved import resolve
 from benchgate.runtimes.torch.text2text import TorchText2TextSession
 from tests.tasks.text2text.tiny import MODELS, VOCABULARY, Tiny, sources
 
@@ -53,7 +53,7 @@ def load(monkeypatch, artifacts):
 
     def get(runtime, model, scheme="fp32"):
         monkeypatch.setattr(models, "_items", {**models._items, model.name: model})
-        opened.append(running.load(Cell(model.name, scheme, runtime, "cpu"), 1)[1])
+        opened.append(resolve(Cell(model.name, scheme, runtime, "cpu")).load(1).session)
         return opened[-1]
 
     yield get

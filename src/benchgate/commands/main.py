@@ -192,7 +192,8 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
 
 def _evaluate(arguments: argparse.Namespace, console: Console) -> int:
     from benchgate.machine.devices import usable_cores
-    from benchgate.measuring.evaluate import Order, evaluate, evaluation_tables
+    from benchgate.measuring.evaluate import Order, evaluate
+    from benchgate.report.evaluation import evaluation_tables
     from benchgate.report.grid import rendered
     from benchgate.results import write_records
 

@@ -51,9 +51,11 @@ class Session(Protocol):
 class Task(Protocol):
     """What a model is for. `unit` is what its throughput counts: images, tokens, queries.
 
-    A task may have `operations`, a mapping from name to `f(session, model, **params) -> Work`; the first is the
-    default one. Without it the only operation is one call of the session on `sample(model, batch)`. It may have
-    `fidelity(reference, session, model, data) -> metrics`: how far a compressed model's outputs are from another's.
+    A task may have `operations`, a mapping from name to `f(session, model, inputs, **params) -> Work`; the first is the
+    default one. Without it the only operation is one call of the session on its inputs. Inputs are the test's
+    (`cell.measure(..., inputs=...)`), else those of the task's `inputs(model, params)`, else
+    `sample(model, batch)`. It may have `fidelity(reference, session, model, data) -> metrics`: how far a compressed
+    model's outputs are from another's.
     """
 
     name: str
