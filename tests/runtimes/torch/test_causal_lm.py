@@ -275,10 +275,11 @@ def test_memory_of_the_tiny_model(model):
     loaded = resolve(cell).load(1)
     session = loaded.session
     run = running.prepare(loaded, "prefill", {"context": 16}, Loop())
-    found = meters["memory"].measure(run)
+    reading = meters["memory"].measure(run)
+    found = reading.metrics
     session.close()
     assert set(found) == {"peak_native_bytes", "peak_rss_bytes"}
-    assert run.missing == {"peak_device_bytes": "cpu has no allocator of its own"}
+    assert reading.missing == {"peak_device_bytes": "cpu has no allocator of its own"}
     assert session.weights_bytes < found["peak_native_bytes"].value < found["peak_rss_bytes"].value
     # torch and transformers alone are more than that.
     assert found["peak_rss_bytes"].value > 100e6
