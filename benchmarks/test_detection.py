@@ -18,7 +18,7 @@ QUANTIZED = ["fp32", "fp16", "int8-dynamic", "int8-static"]
 
 def holds_floor(cell, detection_session):
     """The paired answer for this cell, kept in its record; the summary names one that so few images cannot give."""
-    share = FLOORS.get(cell.cell.scheme)
+    share = FLOORS.get(cell.scheme)
     own = detection_session.evaluation(cell)
     if share is None:
         return
@@ -37,8 +37,8 @@ def test_detection(cell, detection_session):
 def test_size(cell):
     """float16 is half, int8 a quarter of the fp32 file, scales and structure included."""
     size = cell.measure("inference", meters=("size",))["size_bytes"]
-    full = artifact_bytes(artifact(cell.model, schemes["fp32"], runtimes[cell.cell.runtime]))
-    assert size <= SIZES[cell.cell.scheme] * full
+    full = artifact_bytes(artifact(cell.model, schemes["fp32"], runtimes[cell.runtime]))
+    assert size <= SIZES[cell.scheme] * full
 
 
 @pytest.mark.cells(model=MODEL, scheme="fp32", runtime=["torch", "onnxruntime"])

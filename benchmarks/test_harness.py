@@ -1,12 +1,11 @@
-"""What the harness itself costs: a model that does nothing but wait, through our path and in a bare loop.
+"""What the harness itself costs: a model that does nothing but wait, through our path and called bare.
 
 The call spins on the clock for a fixed time, so that what is measured beyond it is ours.
 """
 
-import statistics
-import time
-
 import pytest
+
+from benchgate.measuring.in_turn import Limits
 
 SPIN_S = 0.001
 ROUNDS = 700
@@ -15,10 +14,10 @@ ROUNDS = 700
 @pytest.mark.cells(model="null-spin", scheme="none", runtime="null")
 @pytest.mark.benchmark(max_time=ROUNDS * SPIN_S, min_rounds=ROUNDS)
 def test_overhead_of_a_millisecond_call(cell):
-    """Within 3 % of a bare perf_counter loop around the same function, both in this process, one after the other."""
-    result = cell.measure(meters=(), duration_s=SPIN_S)
-    bare = statistics.median(_bare_loop(lambda: cell.session(SPIN_S), ROUNDS))
-    assert result["latency_median_s"] == pytest.approx(bare, rel=0.03)
+    """Within 3 % of the same function called bare, in turn with it."""
+    cell.measure(meters=(), duration_s=SPIN_S)
+    found = cell.against(lambda: cell.session(SPIN_S), duration_s=SPIN_S, limits=Limits(pairs=ROUNDS))
+    assert found.ratio.value == pytest.approx(1, rel=0.03), found
 
 
 @pytest.mark.cells(model="null-spin", scheme="none", runtime="null")
@@ -30,12 +29,3 @@ def test_cost_of_a_round(cell):
     # pytest-benchmark makes two calls more, one to calibrate and one for the result.
     beside = result.record.details["rounds_wall_s"] - rounds * result["latency_mean_s"] - 2 * SPIN_S
     assert beside / rounds < 5e-6
-
-
-def _bare_loop(call, rounds):
-    durations = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        durations.append(time.perf_counter() - start)
-    return durations

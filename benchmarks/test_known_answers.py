@@ -31,7 +31,7 @@ def test_published_lambada_figures(cell):
         result = cell.measure(data=lambada(), meters=())
     except FetchError as error:
         pytest.skip(f"no hub: {error}")
-    if cell.cell.model in KNOWN:
-        accuracy, perplexity = KNOWN[cell.cell.model]
+    if cell.model.name in KNOWN:
+        accuracy, perplexity = KNOWN[cell.model.name]
         assert result["top1"] == pytest.approx(accuracy, abs=0.002)
         assert result["perplexity"] == pytest.approx(perplexity, rel=0.01)

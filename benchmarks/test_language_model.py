@@ -45,14 +45,14 @@ FIDELITY_PASSAGES = 15
 def test_language_model(cell, passages):
     """Prefill speed, size, peak memory, last-word accuracy and fidelity; a scheme may lose only so much of these."""
     result = cell.measure(data=passages)
-    if cell.cell.scheme == "fp32":
+    if cell.scheme == "fp32":
         return
     result = cell.fidelity(passages.sample(FIDELITY_PASSAGES), runtime="torch")
     reference = cell.reference("fp32", runtime="torch", data=passages)
-    share = FLOORS.get(schemes[cell.cell.scheme].bits)
+    share = FLOORS.get(schemes[cell.scheme].bits)
     if share is not None:
         cell.decide(floor(result.record, reference.record, share, "top1"))
-    ceiling = CEILINGS.get(cell.cell.scheme)
+    ceiling = CEILINGS.get(cell.scheme)
     if ceiling is not None:
         assert result["perplexity"] <= ceiling * reference["perplexity"]
 

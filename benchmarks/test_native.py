@@ -1,16 +1,15 @@
 """The ggml runtime beside llama.cpp driven by a bare loop: what our session costs on top of the library's own work.
 
-Both in one process, call by call in alternating order, so that a change of the machine's speed meets both. One thread,
+Both in one process, call by call in random order, so that a change of the machine's speed meets both. One thread,
 so that CPU time is wall time less what other processes took: where they took more than a tenth it is compared in its
 stead, and the verdict says so.
 """
 
-import time
-
-import numpy as np
 import pytest
 
-from benchgate.core import runtimes, schemes, stats
+from benchgate import Work
+from benchgate.core import runtimes, schemes
+from benchgate.measuring.in_turn import Limits
 from benchgate.storage.artifacts import artifact
 from benchgate.tasks.causal_lm.task import prompt_tokens
 
@@ -66,60 +65,24 @@ class BareLoop:
         self.library.c.llama_model_free(self.model)
 
 
-def seconds(call, prepare):
-    """One call's (wall, CPU) time."""
-    prepare()
-    start, used = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - start, time.process_time() - used
-
-
-def ratio(ours, bare):
-    """The median of ours / bare over pairs with bounds of 99 % each, as many pairs as it takes to say, and whether
-    that is of wall or CPU time."""
-    pairs = []
-    end = time.monotonic() + BUDGET_S
-    while len(pairs) < LEAST or time.monotonic() < end:
-        order = (ours, bare) if len(pairs) % 2 else (bare, ours)
-        taken = {id(loop): seconds(*loop) for loop in order}
-        pairs.append(taken[id(ours)] + taken[id(bare)])
-        if len(pairs) >= LEAST:
-            median, clock = verdict(pairs)
-            if median.high <= 1 + LIMIT or median.low > 1 + LIMIT:
-                break
-    return median, clock
-
-
-def verdict(pairs):
-    wall, cpu, bare_wall, bare_cpu = map(np.array, zip(*pairs, strict=True))
-    if np.median((cpu + bare_cpu) / (wall + bare_wall)) >= 0.9:
-        return stats.percentile(list(wall / bare_wall), 0.5), "wall"
-    return stats.percentile(list(cpu / bare_cpu), 0.5), "CPU"
-
-
 @pytest.mark.cells(model="smollm2-135m", scheme="gguf-q8_0", runtime="ggml")
 @pytest.mark.parametrize("operation", ["prefill", "decode"])
 def test_as_fast_as_a_bare_loop(cell, operation, record_property):
     """Tokens/s within 3 % of the library's own; where the machine is too noisy to say, a skip with the interval."""
     cell.measure(operation, context=CONTEXT, threads=1, meters=())
-    session, tokens = cell.session, prompt_tokens(cell.model, 1, CONTEXT)
-    path = artifact(cell.model, schemes[cell.cell.scheme], runtimes["ggml"]) / "model.gguf"
-    bare = BareLoop(path, tokens[0])
-    following = session.prefill(tokens)
-    bare.prefill()
-    loops = {
-        "prefill": ((lambda: session.prefill(tokens), lambda: None), (bare.prefill, lambda: None)),
-        "decode": ((lambda: session.step(following), lambda: session.rewind(CONTEXT)), (bare.decode, bare.rewind)),
-    }
+    path = artifact(cell.model, schemes[cell.scheme], runtimes[cell.runtime]) / "model.gguf"
+    bare = BareLoop(path, prompt_tokens(cell.model, 1, CONTEXT)[0])
+    loops = {"prefill": Work(bare.prefill), "decode": Work(bare.decode, begin=bare.prefill, prepare=bare.rewind)}
     try:
-        found, clock = ratio(*loops[operation])
+        found = cell.against(
+            loops[operation], operation, context=CONTEXT, threads=1, limits=Limits(LEAST, BUDGET_S, at=1 + LIMIT)
+        )
     finally:
         bare.close()
-    bounds = f"{found.low:.4f} to {found.high:.4f}, n={found.n}"
-    said = f"ours takes {found.value:.4f} of the bare loop's {clock} time ({bounds})"
+    said = f"ours takes {found}"
     record_property("ratio", said)
     print(said)
-    assert found.low <= 1 + LIMIT, said
-    assert found.high >= 1 - LIMIT, f"{said}: the bare loop is not what it should be"
-    if found.high > 1 + LIMIT:
+    assert found.ratio.low <= 1 + LIMIT, said
+    assert found.ratio.high >= 1 - LIMIT, f"{said}: the bare loop is not what it should be"
+    if found.ratio.high > 1 + LIMIT:
         pytest.skip(f"too noisy to tell: {said}")

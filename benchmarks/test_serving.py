@@ -5,16 +5,15 @@ The server is `benchgate serve` in a process of its own, the load generator `ben
 
 import asyncio
 import json
-import statistics
 import subprocess
 import sys
-import time
 
 import aiohttp
 import pytest
 
-from benchgate.core import Cell
-from benchgate.serving.process import connect, post, server_process
+from benchgate.core import Cell, Work
+from benchgate.measuring.in_turn import Limits
+from benchgate.serving.process import server_process
 from benchgate.serving.reformulate import Reformulator, checked
 from benchgate.tasks.text2text.rewrites import load
 
@@ -30,8 +29,8 @@ QUESTIONS = 10_000
 def test_requests(cell, benchmark, tmp_path):
     """The median request takes less than 3 ms longer than the same query in this process; under load nothing fails."""
     with server_process(cell.cell) as server:
-        result = cell.measure("request", meters=(), threads=1, server=server)
-        cost = _cost_of_the_api(server, Reformulator(cell.model, cell.session))
+        result = cell.measure("request", inputs=load("dev"), meters=(), threads=1, server=server)
+        cost = _cost_of_the_api(cell, server)
         levels = _levels(server, tmp_path / "load.json")
     benchmark.extra_info["api"] = {"cost": cost, "load": levels}
     assert result["overhead_s"] > 0
@@ -50,24 +49,18 @@ def test_no_answer_is_lost_or_mixed_up(benchmark, requests_in_flight):
     assert answers == queries
 
 
-def _cost_of_the_api(server, reformulator):
-    """Seconds for each query through the API and in this process, in turn, so that the machine's moods hit both."""
-    there, here = [], []
-    connected = connect(server.url)
-    for one in load("dev").items[:PAIRS]:
-        start = time.perf_counter()
-        post(connected, {"context": list(one.context), "query": one.query})
-        between = time.perf_counter()
-        reformulator(checked(one.context, one.query))
-        there.append(between - start)
-        here.append(time.perf_counter() - between)
-    connected.close()
+def _cost_of_the_api(cell, server):
+    """Each query through the API and in this process, in turn, so that the machine's moods hit both."""
+    queries = load("dev").sample(PAIRS)
+    reformulator = Reformulator(cell.model, cell.session)
+    here = Work(reformulator, turns=[checked(one.context, one.query) for one in queries])
+    found = cell.against(here, "request", inputs=queries, threads=1, server=server, limits=Limits(pairs=PAIRS))
     return {
-        "queries": len(here),
-        "api_p50_s": statistics.median(there),
-        "in_process_p50_s": statistics.median(here),
-        "p50_difference_s": statistics.median(there) - statistics.median(here),
-        "paired_median_s": statistics.median(a - b for a, b in zip(there, here, strict=True)),
+        "queries": found.ratio.n,
+        "api_p50_s": found.ours_s,
+        "in_process_p50_s": found.theirs_s,
+        "p50_difference_s": found.ours_s - found.theirs_s,
+        "paired_median_s": found.difference_s,
     }
 
 

@@ -31,6 +31,7 @@ BUILTIN = (
     "benchgate.runtimes.ctranslate2.runtime",
     "benchgate.runtimes.gptq.runtime",
     "benchgate.tasks.causal_lm.fidelity",
+    "benchgate.serving.request",
 )
 GROUP = "benchgate"
 

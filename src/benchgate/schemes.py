@@ -6,6 +6,7 @@ transform prune and then the scheme int8-dynamic; transforms alone leave a model
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from benchgate.core import BenchgateError, Scheme, UnknownName, schemes, transforms, unknown_name
@@ -13,6 +14,9 @@ from benchgate.core.protocols import ChecksAmount
 from benchgate.core.transformed import find_step
 
 FP32 = Scheme("fp32", 32, "float", {"dtype": "float32"})
+# What every cell of a model is held against: its own weights, uncompressed, in the framework that it was made in.
+REFERENCE: Mapping[str, str] = {"scheme": FP32.name, "runtime": "torch"}
+
 BUILTIN = (
     FP32,
     Scheme("bf16", 16, "float", {"dtype": "bfloat16"}),

@@ -189,7 +189,7 @@ class Three:
 def test_a_task_without_operations_has_one_call_of_its_sample():
     with tasks.extended(Doubling()):
         known = operations(tasks[Doubling.name])
-        work = known["call"](lambda inputs: [2 * x for x in inputs], Three(), batch=2)
+        work = known["call"](lambda inputs: [2 * x for x in inputs], Three(), [3, 3], batch=2)
         assert isinstance(work, Work)
         assert (list(known), work.units, work.call()) == (["call"], 2, [6, 6])
 

@@ -229,3 +229,12 @@ def test_records_that_cannot_be_paired(other, said):
 def test_what_cannot_be_compared(call):
     with pytest.raises(DataError):
         call()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_margins_interval_ends_where_an_accuracy_can(share):
+    """A value of 1 is the most: on few examples the interval of the ratio goes beyond it."""
+    verdict = judge([1.0] * 9 + [0.0], [1.0] * 10, share)
+    assert verdict.high <= 1 - share * verdict.reference + 1e-12
+    assert verdict.low >= -share * verdict.reference
+    assert verdict.low <= verdict.margin <= verdict.high

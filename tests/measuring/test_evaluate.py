@@ -9,7 +9,8 @@ import pytest
 
 from benchgate.commands import main as cli
 from benchgate.core import BenchgateError, Cell, Registry, Unavailable, models, runtimes
-from benchgate.measuring.evaluate import WRONG, Order, evaluate, evaluation_tables
+from benchgate.measuring.evaluate import WRONG, Order, evaluate
+from benchgate.report.evaluation import evaluation_tables
 from benchgate.report.grid import rendered
 from benchgate.results import read_records, write_records
 from benchgate.tasks.text2text import rewrites
@@ -64,8 +65,9 @@ def test_a_record_has_quality_and_times_of_the_same_calls():
     assert record.metrics["exact_match"].examples == (1, 1, 0)
     assert record.metrics["exact_match_copy"].value == pytest.approx(1 / 3)
     assert record.metrics["latency_mean_s"].n == 3
-    total = 3 * record.metrics["latency_mean_s"].value
-    assert record.metrics["throughput_per_s"].value == pytest.approx(3 / total)
+    median = record.metrics["latency_median_s"].value
+    assert median != record.metrics["latency_mean_s"].value
+    assert record.metrics["throughput_per_s"].value == pytest.approx(1 / median)
     assert record.missing["latency_p99_s"] == "n=3: a 99 % bound for P99 needs n >= 662"
     assert {n: found["exact_match"]["value"] for n, found in record.details["by_phenomenon"].items()} == {
         "clean": 1,

@@ -81,8 +81,8 @@ class FakeSession:
         self.closed = True
 
 
-def answer(session, model, batch=1):
-    return Work(call=lambda: session(batch), units=batch, check=check)
+def answer(session, model, inputs, batch=1):
+    return Work(call=lambda: session(inputs), units=batch, check=check)
 
 
 def check(output):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchgate.core import Cell, DataError, InvalidOutput, models, runtimes, schemes, support
-from benchgate.measuring import run as running
+from benchgate.measuring.resolved import resolve
 from benchgate.runtimes.torch.text2text import TorchText2TextSession
 from tests.tasks.text2text.tiny import MODELS, VOCABULARY, Tiny, sources
 
@@ -53,7 +53,7 @@ def load(monkeypatch, artifacts):
 
     def get(runtime, model, scheme="fp32"):
         registered.enter_context(models.extended(model))
-        session = running.load(Cell(model.name, scheme, runtime, "cpu"), 1)[1]
+        session = resolve(Cell(model.name, scheme, runtime, "cpu")).load(1).session
         registered.callback(session.close)
         return session
 

@@ -6,11 +6,10 @@ import os
 
 import pytest
 
-from benchgate.core import BenchgateError, Cell
+from benchgate.core import BenchgateError, Cell, operations
 from benchgate.serving.process import ServerProcess, connect, post, server_process
 from benchgate.serving.request import request
-from benchgate.tasks.text2text import rewrites
-from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites, Split
+from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites
 from benchgate.tasks.text2text.task import Text2TextTask
 from tests.serving.fakes import EchoModel, EchoSession
 from tests.serving.live import live
@@ -18,26 +17,21 @@ from tests.serving.live import live
 CELL = Cell("echo", "fp32", "echoing", "cpu")
 
 
-@pytest.fixture
-def _dev(monkeypatch):
-    items = tuple(Rewrite((f"c{i}",), f"q{i}", "-") for i in range(3))
-    split = Split("dev", lambda: Rewrites("dev", "0", items, 3))
-    monkeypatch.setattr(rewrites.splits, "_items", {"dev": split})
+QUERIES = Rewrites("three", "0", tuple(Rewrite((f"c{i}",), f"q{i}", "-") for i in range(3)), 3)
 
 
-@pytest.mark.usefixtures("_dev")
 def test_a_request_is_timed_beside_the_models_own_time():
     with live(EchoSession(seconds=0.02)) as server:
-        work = request(EchoSession(), EchoModel(), ServerProcess(server.url))
-        answers = [work.call()["reformulation"] for _ in range(4)]
-    assert answers == ["C0\nQ0", "C1\nQ1", "C2\nQ2", "C0\nQ0"]
-    assert all(seconds >= 0.02 for seconds in work.laps["inference_s"])
-    assert all(seconds > 0 for seconds in work.laps["overhead_s"])
-    assert len(work.laps["inference_s"]) == len(work.laps["overhead_s"]) == 4
+        call = request(EchoSession(), EchoModel(), QUERIES, ServerProcess(server.url)).started()
+        answers = [call() for _ in range(4)]
+    assert [answer.output["reformulation"] for answer in answers] == ["C0\nQ0", "C1\nQ1", "C2\nQ2", "C0\nQ0"]
+    assert all(answer.laps["inference_s"] >= 0.02 for answer in answers)
+    assert all(answer.laps["overhead_s"] > 0 for answer in answers)
 
 
 def test_it_is_an_operation_of_the_task_and_the_port_is_no_parameter():
-    assert Text2TextTask.operations["request"] is request
+    assert "request" not in Text2TextTask.operations
+    assert operations(Text2TextTask())["request"] is request
     assert str(ServerProcess("http://127.0.0.1:1")) == str(ServerProcess("http://127.0.0.1:2"))
 
 

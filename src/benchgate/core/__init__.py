@@ -13,10 +13,11 @@ from benchgate.core.errors import (
     UnknownName,
     unknown_name,
 )
+from benchgate.core.operations import HasInputs, Operation, add_operation, default_inputs, operations
 from benchgate.core.protocols import Model, Runtime, Session, Task, Transform
 from benchgate.core.registry import Registry, models, runtimes, schemes, tasks, transforms
-from benchgate.core.support import all_needs, operations, task_of
-from benchgate.core.words import MAX_EXAMPLES, Better, Cell, Metric, Scheme, Work
+from benchgate.core.support import all_needs, task_of
+from benchgate.core.words import MAX_EXAMPLES, Better, Cell, Lapped, Metric, Scheme, Work
 
 __all__ = [
     "MAX_EXAMPLES",
@@ -25,9 +26,12 @@ __all__ = [
     "Cell",
     "DataError",
     "DuplicateName",
+    "HasInputs",
     "InvalidOutput",
+    "Lapped",
     "Metric",
     "Model",
+    "Operation",
     "Registry",
     "Runtime",
     "Scheme",
@@ -37,7 +41,9 @@ __all__ = [
     "Unavailable",
     "UnknownName",
     "Work",
+    "add_operation",
     "all_needs",
+    "default_inputs",
     "models",
     "operations",
     "runtimes",

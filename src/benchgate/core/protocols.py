@@ -51,9 +51,10 @@ class Session(Protocol):
 class Task(Protocol):
     """What a model is for. `unit` is what its throughput counts: images, tokens, queries.
 
-    A task may have `operations`, a mapping from name to `f(session, model, **params) -> Work`; the first is the
-    default one. Without it the only operation is one call of the session on `sample(model, batch)`. What a task may
-    have beside: Stepwise, HasFidelity.
+    A task may have `operations`, a mapping from name to `f(session, model, inputs, **params) -> Work`; the first is the
+    default one. Without it the only operation is one call of the session on its inputs. Inputs are the test's
+    (`cell.measure(..., inputs=...)`), else those of the task's `inputs(model, params)`, else
+    `sample(model, batch)`. What a task may have beside: Stepwise, HasFidelity.
     """
 
     name: str

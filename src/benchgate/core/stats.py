@@ -52,11 +52,12 @@ def proportion(successes: int, n: int) -> Estimate:
 
 
 def percentile(samples: Sequence[float], q: float) -> Estimate:
-    """The q-quantile (0 < q < 1) by nearest rank, with distribution-free 99 % bounds from order statistics.
+    """The q-quantile (0 < q < 1) by nearest rank, with its distribution-free 95 % interval from order statistics.
 
-    The bounds are x_(l) and x_(u), l the largest rank with P(Bin(n, q) <= l-1) <= 1 % and u the smallest with
-    P(Bin(n, q) <= u-1) >= 99 % (David & Nagaraja, Order Statistics, 7.1), each one-sided. As MLPerf's LoadGen asks,
-    at least one sample must lie beyond the bound on the tail's side. Raises TooFewSamples when there is none.
+    Its ends are x_(l) and x_(u), l the largest rank with P(Bin(n, q) <= l-1) <= 2.5 % and u the smallest with
+    P(Bin(n, q) <= u-1) >= 97.5 % (David & Nagaraja, Order Statistics, 7.1). How many samples are enough is a stricter
+    rule, that of MLPerf's LoadGen: at least one must lie beyond the one-sided 99 % bound on the tail's side. Raises
+    TooFewSamples when there is none.
     """
     from scipy.stats import binom
 
@@ -65,9 +66,10 @@ def percentile(samples: Sequence[float], q: float) -> Estimate:
     if n < needed:
         raise TooFewSamples(f"n={n}: a 99 % bound for P{q * 100:g} needs n >= {needed}")
     ordered = sorted(samples)
-    upper = int(binom.ppf(TAIL_CONFIDENCE, n, q)) + 1
-    below = int(binom.ppf(1 - TAIL_CONFIDENCE, n, q))
-    lower = below + 1 if binom.cdf(below, n, q) <= 1 - TAIL_CONFIDENCE else below
+    tail = (1 - CONFIDENCE) / 2
+    upper = int(binom.ppf(1 - tail, n, q)) + 1
+    below = int(binom.ppf(tail, n, q))
+    lower = below + 1 if binom.cdf(below, n, q) <= tail else below
     low = ordered[lower - 1] if lower >= 1 else None
     return Estimate(ordered[math.ceil(q * n) - 1], low, ordered[upper - 1], n)
 

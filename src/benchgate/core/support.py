@@ -11,7 +11,7 @@ What a target is called with is the runtime's own affair: see its `rows.py`, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,13 +27,11 @@ from benchgate.core.protocols import (
     NeedsToBuild,
     OwnTask,
     Runtime,
-    Session,
     SharesSupport,
     Stepwise,
-    Task,
 )
 from benchgate.core.registry import tasks
-from benchgate.core.words import Scheme, Work
+from benchgate.core.words import Scheme
 
 # A row for every task that is one call of the session on `task.sample(...)`; for every task, or every method.
 ONE_CALL, ANY = "one-call", "*"
@@ -288,13 +286,3 @@ def all_needs(runtime: Runtime) -> Mapping[str, str]:
 def task_of(model: Model, runtime: Runtime) -> str:
     """The name of the task that this runtime does with the model: the model's own, or the runtime's (training)."""
     return runtime.task if isinstance(runtime, OwnTask) else model.task
-
-
-def operations(task: Task) -> Mapping[str, Callable[..., Work]]:
-    """The task's operations, default first; a task without any has one, `call`."""
-    return getattr(task, "operations", None) or {"call": _call_operation}
-
-
-def _call_operation(session: Session, model: Model, batch: int = 1) -> Work:
-    inputs = tasks[model.task].sample(model, batch)
-    return Work(call=lambda: session(inputs), units=batch)

@@ -1,8 +1,9 @@
-"""The words of benchgate that are plain data: Cell, Scheme, Metric, Work."""
+"""The words of benchgate that are plain data: Cell, Scheme, Metric, Work, Lapped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -73,18 +74,38 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Lapped:
+    """The output of a call that timed its own parts: metric name -> seconds of this one call."""
+
+    output: Any
+    laps: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Work:
     """One thing to time: `call()` does it once and returns its output.
 
     `units` is what one call processes (tokens, images, ...) and `throughput` the metric it yields.
-    `check(output)` raises InvalidOutput for an answer that must not count. `laps` are lists of seconds that
-    `call` itself appends to, one entry a call (time to first token, forward, ...): metric name -> samples.
-    `prepare()` runs before each timed call, outside the timer.
+    `check(output)` raises InvalidOutput for an answer that must not count; it sees the output of every timed call,
+    after the timer. A call that times its own parts names them in `laps` and returns a `Lapped`.
+    `begin()` is what the session must have done before the first call (reading a prompt), its time is part of
+    `first_call_s`; `prepare()` runs before each timed call, outside the timer.
+    With `turns`, `call(turn)` takes one of them after the other: a measurement makes whole passes, so that every cell
+    and every run is measured on the same ones, however long a call takes.
     """
 
-    call: Callable[[], Any]
+    call: Callable[..., Any]
     units: float = 1.0
     throughput: str = "throughput_per_s"
     check: Callable[[Any], None] | None = None
-    laps: Mapping[str, list[float]] = field(default_factory=dict)
+    laps: tuple[str, ...] = ()
     prepare: Callable[[], None] | None = None
+    begin: Callable[[], None] | None = None
+    turns: Sequence[Any] | None = None
+
+    def started(self) -> Callable[[], Any]:
+        """Return the call without arguments; with turns one that begins with the first of them, and goes round."""
+        if self.turns is None:
+            return self.call
+        call, following = self.call, itertools.cycle(self.turns)
+        return lambda: call(next(following))

@@ -196,10 +196,16 @@ def judge(before: Sequence[float], after: Sequence[float], share: float, metric:
     in_reach = needs > test.n
     return Verdict(
         answer, metric, (test.both + test.gained) / test.n, accuracy, share,
-        (low - share) * accuracy, (high - share) * accuracy, test.n, "passages",
+        *bounded((low - share) * accuracy, (high - share) * accuracy, share, accuracy), test.n, "passages",
         needs if answer == "undecidable" and in_reach else None, f"paired score test of the ratio; {test}",
         "score more of them" if in_reach else "the loss is about as large as what is allowed",
     )  # fmt: skip
+
+
+def bounded(low: float, high: float, share: float, reference: float) -> tuple[float, float]:
+    """Return the ends of a margin's interval, none beyond what a value from 0 to 1 can be away from its floor."""
+    least, most = -share * reference, 1 - share * reference
+    return min(max(low, least), most), max(min(high, most), least)
 
 
 def floor(record: Record, reference: Record, share: float, metric: str) -> Verdict:

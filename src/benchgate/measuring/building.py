@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import BenchgateError, Cell, Unavailable, models, runtimes, schemes
-from benchgate.measuring import run as running
-from benchgate.pytest_plugin.matrix import expand, missing
+from benchgate.measuring.resolved import resolve
+from benchgate.pytest_plugin.matrix import expand
+from benchgate.schemes import REFERENCE
 from benchgate.storage.artifacts import artifact_bytes, prepared
 from benchgate.tasks.text2text.rewrites import Rewrites
-from benchgate.tasks.text2text.task import ask
+from benchgate.tasks.text2text.task import Text2TextTask, ask
 
-REFERENCE = ("fp32", "torch")
 BEAMS = 4
 
 
@@ -75,10 +75,11 @@ def plan(model: str, of_schemes: Sequence[str], of_runtimes: Sequence[str]) -> t
 
 def build(cell: Cell) -> Built:
     """Build or reuse the cell's artifact. An error of ours becomes the reason; others are defects and rise."""
-    if reason := missing(cell):
+    resolved = resolve(cell)
+    if reason := resolved.missing():
         return Built(cell, reason=reason)
     try:
-        made = prepared(models[cell.model], schemes[cell.scheme], runtimes[cell.runtime], cell.device)
+        made = prepared(resolved.model, resolved.scheme, resolved.runtime, cell.device)
     except Unavailable as unavailable:
         return Built(cell, reason=str(unavailable))
     except BenchgateError as error:
@@ -92,7 +93,7 @@ def check(found: Sequence[Built], data: Rewrites) -> Iterator[Built]:
     Raises BenchgateError for a model of another task.
     """
     model: Any = models[found[0].cell.model] if found else None
-    if model is not None and model.task != "text2text":
+    if model is not None and model.task != Text2TextTask.name:
         raise BenchgateError(f"--check compares reformulations; {model.name} is for {model.task}")
     expected = None
     for built in found:
@@ -100,14 +101,15 @@ def check(found: Sequence[Built], data: Rewrites) -> Iterator[Built]:
             yield built
             continue
         if expected is None:
-            scheme, runtime = REFERENCE
-            expected = answers(replace(built.cell, scheme=scheme, runtime=runtime), model, data)
-        yield replace(built, agreement=agreement(data, expected, answers(built.cell, model, data)))
+            expected = answers(replace(built.cell, **REFERENCE), data)
+        yield replace(built, agreement=agreement(data, expected, answers(built.cell, data)))
 
 
-def answers(cell: Cell, model: Any, data: Rewrites) -> dict[int, list[str]]:
+def answers(cell: Cell, data: Rewrites) -> dict[int, list[str]]:
     """The text for each query, by number of beams."""
-    session: Any = running.load(cell, threads=1)[1]
+    loaded = resolve(cell).load(threads=1)
+    session: Any = loaded.session
+    model: Any = loaded.of.model
     try:
         return {beams: [answer.text for answer in ask(session, model, data, beams)] for beams in (1, BEAMS)}
     finally:

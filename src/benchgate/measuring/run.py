@@ -1,165 +1,149 @@
 """Measuring one cell: the page to read first.
 
-A Run is one cell, loaded, with one operation to time. `measure` lets every meter look at it, each in a pass of its own
-(memray slows what it watches, so it is never inside the timed pass), then scores it, and returns a Record.
+`resolve` looks a cell's names up once, `Resolved.load` makes a session of it, `prepare` makes a Subject: the loaded
+cell with one operation and what that runs on. `measure` lets every meter look at the Subject, each in a pass of its own
+(memray slows what it watches, so it is never inside the timed pass), then scores the session, and returns a Record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 from benchgate.core import (
     BenchgateError,
-    Cell,
     Metric,
-    Model,
-    Runtime,
-    Scheme,
     Session,
-    Task,
     Unavailable,
     UnknownName,
-    Work,
     all_needs,
-    models,
+    default_inputs,
     operations,
-    runtimes,
-    schemes,
-    task_of,
-    tasks,
     unknown_name,
 )
-from benchgate.core.transformed import for_load
-from benchgate.machine.devices import Device, devices
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
 from benchgate.measuring.meters import meters
+from benchgate.measuring.meters.base import Asked, Reading, Subject
+from benchgate.measuring.resolved import Loaded, Resolved, resolve
+from benchgate.measuring.timing import Rounds
 from benchgate.results import Record
-from benchgate.storage.artifacts import content, opened
-from benchgate.storage.describing import digest
-from benchgate.storage.sources import sources
+from benchgate.storage.artifacts import content
+
+__all__ = ["Loaded", "Resolved", "attempted", "fidelity", "measure", "prepare", "resolve", "score"]
 
 
-@dataclass
-class Run:
-    """One cell being measured. `missing` and `details` are what meters add to beside the metrics they return.
+@runtime_checkable
+class Described(Protocol):
+    """Data that can say what they are: name, hash, number."""
 
-    `benchmark` is pytest-benchmark's fixture, `max_time` (s) and `min_rounds` the limits it was given.
-    """
-
-    cell: Cell
-    model: Model
-    scheme: Scheme
-    runtime: Runtime
-    device: Device
-    task: Task
-    path: Path
-    session: Session
-    threads: int
-    operation: str
-    params: Mapping[str, Any]
-    work: Work
-    benchmark: Any = None
-    max_time: float = 1.0
-    min_rounds: int = 5
-    missing: dict[str, str] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
+    def describe(self) -> Mapping[str, Any]: ...
 
 
-def load(cell: Cell, threads: int) -> tuple[Path, Session]:
-    """Build or reuse the cell's artifact and load it. Raises whatever the runtime raises."""
-    model, scheme, runtime = models[cell.model], schemes[cell.scheme], runtimes[cell.runtime]
-    built, session = opened(
-        model,
-        scheme,
-        runtime,
-        cell.device,
-        lambda path: runtime.load(path, for_load(model, scheme), cell.device, threads),
-    )
-    # What partial results of this session may be kept under: all that decided the artifact, what scores it, and how.
-    scoring = digest(dict(sources([type(tasks[task_of(model, runtime)]).__module__])))[:12]
-    session.identity = f"{built.path.name}-{built.digest[:16]}-{built.content}-{scoring}-{cell.device}-{threads}"
-    return built.path, session
+@runtime_checkable
+class HasFidelity(Protocol):
+    """A task that can tell how far one session's outputs are from another's."""
+
+    def fidelity(self, reference: Session, session: Session, model: Any, data: Any) -> Mapping[str, Metric]: ...
 
 
 def prepare(
-    cell: Cell, path: Path, session: Session, threads: int, operation: str | None, params: Mapping[str, Any]
-) -> Run:
-    """A Run of one operation (the task's first where None). Raises UnknownName for one it has not."""
-    model = models[cell.model]
-    task = tasks[task_of(model, runtimes[cell.runtime])]
-    known = operations(task)
+    loaded: Loaded, operation: str | None, params: Mapping[str, Any], rounds: Rounds, inputs: Any = None
+) -> Subject:
+    """Return a Subject of one operation (the task's first where None) on `inputs` (the task's own where None).
+
+    Raises UnknownName for an operation that the task has not.
+    """
+    of = loaded.of
+    known = operations(of.task)
     name = operation or next(iter(known))
     if name not in known:
-        raise UnknownName(unknown_name(f"operation of {task.name}", name, list(known)))
-    work = known[name](session, model, **params)
-    return Run(
-        cell, model, schemes[cell.scheme], runtimes[cell.runtime], devices[cell.device], task, path, session, threads,
-        name, dict(params), work,
-    )  # fmt: skip
+        raise UnknownName(unknown_name(f"operation of {of.task.name}", name, list(known)))
+    if inputs is None:
+        inputs = default_inputs(of.task, of.model, params)
+    asked = Asked(name, known[name], inputs, dict(params))
+    return Subject(loaded, asked, asked.function(loaded.session, of.model, inputs, **params), rounds)
 
 
 def measure(
-    run: Run, key: str, params: Mapping[str, Any], meter_names: Sequence[str], score: bool, data: Any
+    subject: Subject, key: str, params: Mapping[str, Any], meter_names: Sequence[str], scored: bool, data: Any
 ) -> Record:
-    """Everything asked of one cell as a Record (outcome "running": the test's body decides)."""
-    metrics: dict[str, Metric] = {}
+    """Return everything asked of one cell as a Record (outcome "running": the test's body decides)."""
+    total = Reading()
     for name in meter_names:
-        metrics |= _read(run, name)
-    if score:
-        metrics |= run.task.score(run.session, run.model, data)
-        if hasattr(data, "describe"):
-            run.details["data"] = data.describe()
-    return Record(
-        key=key,
-        cell=asdict(run.cell),
-        operation=run.operation,
-        params=dict(params),
+        found = _read(replace(subject, metrics=total.metrics), name)
+        total = Reading(
+            {**total.metrics, **found.metrics},
+            {**total.missing, **found.missing},
+            {**total.details, **found.details},
+            {**total.kernel, **found.kernel},
+        )
+    loaded = subject.loaded
+    accuracy = loaded.of.task.score(loaded.session, loaded.of.model, data) if scored else {}
+    metrics = {**total.metrics, **accuracy}
+    return replace(
+        attempted(loaded.of, key, loaded.threads, subject.asked.name, params),
         metrics=metrics,
-        missing={name: reason for name, reason in run.missing.items() if name not in metrics},
-        version=run.model.version,
-        machine=dict(fingerprint(run.cell.device)),
-        packages=versions(all_needs(run.runtime)),
-        kernel=dict(run.session.kernel),
-        details={"threads": run.threads, "content": content(run.path), **run.details},
+        missing={name: reason for name, reason in total.missing.items() if name not in metrics},
+        outcome="running",
+        packages=versions(all_needs(loaded.of.runtime)),
+        kernel={**loaded.session.kernel, **total.kernel},
+        details={
+            "threads": loaded.threads,
+            "content": content(loaded.path),
+            **total.details,
+            **_described("inputs", subject.asked.inputs),
+            **(_described("data", data) if scored else {}),
+        },
     )
 
 
-def attempted(cell: Cell, key: str, threads: int, operation: str, params: Mapping[str, Any]) -> Record:
-    """What is known of a cell whose measuring raised (out of memory, out of time): all but the figures."""
+def score(loaded: Loaded, key: str, data: Any) -> Record:
+    """Return a Record of the accuracy of a loaded cell alone: nothing is timed or weighed."""
     return replace(
-        Record.unmeasured(key, cell),
+        attempted(loaded.of, key, loaded.threads, "", {}),
+        metrics=dict(loaded.of.task.score(loaded.session, loaded.of.model, data)),
+        outcome="running",
+        packages=versions(all_needs(loaded.of.runtime)),
+        kernel=dict(loaded.session.kernel),
+        details={"threads": loaded.threads, **_described("data", data)},
+    )
+
+
+def attempted(of: Resolved, key: str, threads: int, operation: str, params: Mapping[str, Any]) -> Record:
+    """Return what is known of a cell whose measuring raised (out of memory, out of time): all but the figures."""
+    return replace(
+        Record.unmeasured(key, of.cell),
         operation=operation,
         params=dict(params),
-        version=models[cell.model].version,
-        machine=dict(fingerprint(cell.device)),
+        version=of.model.version,
+        machine=dict(fingerprint(of.device.name)),
         details={"threads": threads},
     )
 
 
-def fidelity(cell: Cell, session: Session, other: Cell, threads: int, data: Any) -> Mapping[str, Metric]:
-    """How far `session`, of `cell`, is from `other`'s on `data`, by their task. Loads and closes the other one."""
-    model = models[cell.model]
-    compare = getattr(tasks[model.task], "fidelity", None)
-    if compare is None:
-        raise BenchgateError(f"{model.task} has no fidelity; its task needs a method fidelity(reference, session, ...)")
-    reference = load(other, threads)[1]
+def fidelity(loaded: Loaded, other: Resolved, data: Any) -> Mapping[str, Metric]:
+    """Return how far `loaded` is from the other cell on `data`, by their task. Loads and closes the other one."""
+    task = loaded.of.task
+    if not isinstance(task, HasFidelity):
+        raise BenchgateError(f"{task.name} has no fidelity; its task needs a method fidelity(reference, session, ...)")
+    reference = other.load(loaded.threads)
     try:
-        found: Mapping[str, Metric] = compare(reference, session, model, data)
-        return found
+        return task.fidelity(reference.session, loaded.session, loaded.of.model, data)
     finally:
-        reference.close()
+        reference.session.close()
 
 
-def _read(run: Run, name: str) -> Mapping[str, Metric]:
+def _described(name: str, data: Any) -> dict[str, Any]:
+    return {name: dict(data.describe())} if isinstance(data, Described) else {}
+
+
+def _read(subject: Subject, name: str) -> Reading:
     meter = meters[name]
     try:
-        return meter.measure(run)
+        return meter.measure(subject)
     except Unavailable as unavailable:
         if not meter.optional:
             raise
-        run.missing.update(dict.fromkeys(meter.gives, str(unavailable)))
-        return {}
+        return Reading(missing=dict.fromkeys(meter.gives, str(unavailable)))

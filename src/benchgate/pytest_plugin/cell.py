@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, InvalidOutput, Model, Unavailable, models
+from benchgate.core import BenchgateError, Cell, InvalidOutput, Unavailable, Work
 from benchgate.gate.paired import Verdict
 from benchgate.machine.devices import usable_cores
 from benchgate.measuring import run as running
+from benchgate.measuring.in_turn import InTurn, Limits, in_turn
 from benchgate.measuring.meters import ALL
-from benchgate.pytest_plugin import matrix
+from benchgate.measuring.resolved import Loaded, Resolved, resolve
+from benchgate.measuring.timing import Loop
+from benchgate.pytest_plugin.rounds import BenchmarkRounds
 from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.results import Record
+from benchgate.schemes import REFERENCE
 
 
 class Result(Mapping[str, float]):
@@ -37,9 +41,10 @@ class Result(Mapping[str, float]):
 
 
 class MeasuredCell:
-    """One cell of the matrix in one test. `measure` is used once a test; `reference` as often as one likes.
+    """One cell of the matrix in one test. `measure` is used once a test; the rest as often as one likes.
 
-    `limits` are pytest-benchmark's (max_time in s, min_rounds) for this test; `meters` the command line's choice.
+    `scheme`, `runtime` and `device` are the cell's names, `model` is the model itself. `limits` are pytest-benchmark's
+    (max_time in s, min_rounds) for this test; `meters` the command line's choice.
     """
 
     def __init__(
@@ -53,21 +58,36 @@ class MeasuredCell:
         suite_run: SuiteRun,
     ) -> None:
         self.cell = cell
-        self._key, self._params, self._benchmark, self._limits = key, dict(params), benchmark, limits
+        self._of = resolve(cell)
+        self._key, self._params, self._benchmark = key, dict(params), benchmark
+        self._rounds = BenchmarkRounds(benchmark, *limits)
         self._meters, self._in = meters, suite_run
-        self._session: Any = None
+        self._loaded: Loaded | None = None
 
     def __str__(self) -> str:
         return str(self.cell)
 
     @property
-    def model(self) -> Model:
-        return models[self.cell.model]
+    def model(self) -> Any:
+        return self._of.model
+
+    @property
+    def scheme(self) -> str:
+        return self.cell.scheme
+
+    @property
+    def runtime(self) -> str:
+        return self.cell.runtime
+
+    @property
+    def device(self) -> str:
+        return self.cell.device
 
     def measure(
         self,
         operation: str | None = None,
         *,
+        inputs: Any = None,
         data: Any = None,
         meters: Sequence[str] = ALL,
         threads: int | None = None,
@@ -75,25 +95,61 @@ class MeasuredCell:
     ) -> Result:
         """Measure one operation of the cell's task (its first where none is named), with `params` as its arguments.
 
-        Scores accuracy where no operation is named or `data` is given. `meters` are those of
-        `benchgate.measuring.meters` to use beside latency, which always is; the command line's `--cell-meters` goes
-        before. Returns the values; the record goes into the JSON.
+        It runs on `inputs`, the task's own where None. Scores accuracy where no operation is named or `data` is given.
+        `meters` are those of `benchgate.measuring.meters` to use beside latency, which always is; the command line's
+        `--cell-meters` goes before. Returns the values; the record goes into the JSON.
         """
         others = self._meters if self._meters is not None else meters
         threads = usable_cores() if threads is None else threads
         shown = plain({**self._params, **params})
         try:
-            run = self._loaded(self.cell, threads, operation, params)
-            run.benchmark, (run.max_time, run.min_rounds) = self._benchmark, self._limits
-            score = operation is None or data is not None
+            subject = running.prepare(self._load(threads), operation, params, self._rounds, inputs)
+            scored = operation is None or data is not None
             wanted = dict.fromkeys(["latency", *others])
-            record = _finite(running.measure(run, self._key, shown, list(wanted), score, data))
+            record = _finite(running.measure(subject, self._key, shown, list(wanted), scored, data))
         except BaseException:
             # Half a measurement, also one cut by Ctrl-C, is none: it does not go into pytest-benchmark's file.
             self._benchmark.has_error = True
-            self._in.attempts[self._key] = running.attempted(self.cell, self._key, threads, operation or "", shown)
+            self._in.attempts[self._key] = running.attempted(self._of, self._key, threads, operation or "", shown)
             raise
         return self._keep(record)
+
+    def against(
+        self,
+        other: Cell | Work | Callable[[], Any],
+        operation: str | None = None,
+        *,
+        inputs: Any = None,
+        threads: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008  frozen
+        **params: Any,
+    ) -> InTurn:
+        """Time an operation of this cell and another thing in turn, and return how much longer this cell takes.
+
+        `other` is a cell, which does the same operation on the same inputs; or any function without arguments, or a
+        `Work` where it needs something before each call. Where `measure` came before, its record keeps the result.
+        Raises Unavailable, a skip, for a cell that cannot run here.
+        """
+        threads = usable_cores() if threads is None else threads
+        loaded = self._loaded if self._loaded is not None and self._loaded.threads == threads else self._load(threads)
+        ours = running.prepare(loaded, operation, params, Loop(), inputs)
+        theirs = None
+        try:
+            if isinstance(other, Cell):
+                theirs = self._checked(other).load(threads)
+                work = running.prepare(theirs, ours.asked.name, params, Loop(), ours.asked.inputs).work
+            else:
+                work = other if isinstance(other, Work) else Work(other)
+            found = in_turn(ours.work, work, limits, one_thread=threads == 1)
+        finally:
+            if theirs is not None:
+                theirs.session.close()
+        if self._key in self._in.records:
+            record = self._in.records[self._key]
+            name = str(other) if isinstance(other, Cell) else "a loop of the test's own"
+            kept = [*record.details.get("against", ()), {"other": name, **found.as_dict()}]
+            self._keep(replace(record, details={**record.details, "against": kept}))
+        return found
 
     def _keep(self, record: Record) -> Result:
         self._benchmark.extra_info["benchgate"] = record.as_dict()
@@ -105,7 +161,7 @@ class MeasuredCell:
             raise BenchgateError(f"{self.cell}: {what} comes after cell.measure(...), whose record it adds to")
         return self._in.records[self._key]
 
-    def fidelity(self, data: Any, scheme: str = "fp32", runtime: str | None = None) -> Result:
+    def fidelity(self, data: Any, scheme: str = REFERENCE["scheme"], runtime: str | None = None) -> Result:
         """How far this cell's outputs are from those of another scheme of the same model, on `data`: kl_mean, ...
 
         Called after `measure`, whose record it adds to; both models are loaded at once, after everything that is timed
@@ -114,9 +170,9 @@ class MeasuredCell:
         """
         record = self._measured("fidelity")
         other = self._other(scheme, runtime)
-        found = running.fidelity(self.cell, self.session, other, usable_cores(), data)
+        found = running.fidelity(self._open(), other, data)
         described = data.describe() if hasattr(data, "describe") else None
-        about = {"reference": str(other), "data": described, "metrics": list(found)}
+        about = {"reference": str(other.cell), "data": described, "metrics": list(found)}
         metrics = {**record.metrics, **found}
         return self._keep(_finite(replace(record, metrics=metrics, details={**record.details, "fidelity": about})))
 
@@ -131,51 +187,55 @@ class MeasuredCell:
         self._keep(replace(record, details={**record.details, "floors": floors}))
         assert verdict.answer != "fails", str(verdict)
 
-    def reference(self, scheme: str = "fp32", runtime: str | None = None, data: Any = None) -> Result:
+    def reference(self, scheme: str = REFERENCE["scheme"], runtime: str | None = None, data: Any = None) -> Result:
         """The accuracy of another scheme of the same model and data: this session's own, or else scored now.
 
         What a floor is held against: `assert result["top1"] >= 0.9 * cell.reference(data=passages)["top1"]`.
         """
         other = self._other(scheme, runtime)
         about = data.describe() if hasattr(data, "describe") else None
-        known = self._in.scored(self._key, other, about)
+        known = self._in.scored(self._key, other.cell, about)
         if known is not None:
             return Result(known)
+        self.close()
+        loaded = other.load(usable_cores())
         try:
-            run = self._loaded(other, usable_cores(), None, {})
-            record = _finite(running.measure(run, f"{self._key} (reference {other})", {}, (), True, data))
+            record = _finite(running.score(loaded, f"{self._key} (reference {other.cell})", data))
         finally:
-            # `session` is this cell's model, not the reference's.
-            self.close()
-        self._in.keep_reference(self._key, other, about, record)
+            loaded.session.close()
+        self._in.keep_reference(self._key, other.cell, about, record)
         return Result(record)
 
-    def _other(self, scheme: str, runtime: str | None) -> Cell:
-        """The cell that this one is held against. Raises Unavailable, a skip, where it cannot run here."""
-        other = replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime)
-        if reason := matrix.missing(other):
-            raise Unavailable(f"{other}, which {self.cell} is held against, cannot run: {reason}")
-        return other
+    def _other(self, scheme: str, runtime: str | None) -> Resolved:
+        return self._checked(replace(self.cell, scheme=scheme, runtime=runtime or self.cell.runtime))
 
-    def _loaded(self, cell: Cell, threads: int, operation: str | None, params: Mapping[str, Any]) -> running.Run:
+    def _checked(self, other: Cell) -> Resolved:
+        """The cell that this one is held against. Raises Unavailable, a skip, where it cannot run here."""
+        resolved = resolve(other)
+        if reason := resolved.missing():
+            raise Unavailable(f"{other}, which {self.cell} is held against, cannot run: {reason}")
+        return resolved
+
+    def _load(self, threads: int) -> Loaded:
         if threads < 1:
             raise BenchgateError(f"threads={threads}: at least 1 is needed")
         self.close()
-        path, self._session = running.load(cell, threads)
-        return running.prepare(cell, path, self._session, threads, operation, params)
+        self._loaded = self._of.load(threads)
+        return self._loaded
+
+    def _open(self) -> Loaded:
+        return self._loaded if self._loaded is not None else self._load(usable_cores())
 
     @property
     def session(self) -> Any:
         """The loaded session, for a test that wants to ask the model something itself."""
-        if self._session is None:
-            self._session = running.load(self.cell, usable_cores())[1]
-        return self._session
+        return self._open().session
 
     def close(self) -> None:
         """Free the loaded model. The fixture calls it after the test."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        if self._loaded is not None:
+            self._loaded.session.close()
+            self._loaded = None
 
 
 def plain(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from benchgate.core import (
 from benchgate.gate.compare import parse_tolerances
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages
+from benchgate.measuring.resolved import missing as missing_here
 from benchgate.pytest_plugin.hooks import AXES
 
 REGISTRIES: Mapping[str, Registry[Any]] = {
@@ -117,8 +118,7 @@ def _tasks(model_names: Iterable[str], runtime_names: Iterable[str]) -> set[str]
 
 def missing(cell: Cell) -> str | None:
     """Why the cell cannot run on this machine, with the install command where a package is what is missing."""
-    runtime = runtimes[cell.runtime]
-    return missing_packages(runtime.needs) or devices[cell.device].missing() or runtime.missing(cell.device)
+    return missing_here(runtimes[cell.runtime], devices[cell.device])
 
 
 def is_needed(runtime: Runtime, device: str, needs: Sequence[str]) -> bool:

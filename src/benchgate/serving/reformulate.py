@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchgate.core import BenchgateError, Cell, models
+from benchgate.core import BenchgateError, Cell
 from benchgate.tasks.text2text.task import Answer, Text2TextModel, Text2TextSession, generate_tokens
 
 MAX_TURNS = 32
@@ -105,8 +105,7 @@ class Reformulator:
 
 def load_reformulator(cell: Cell, threads: int) -> Reformulator:
     """Build or reuse the cell's artifact and load it. Raises whatever the runtime raises."""
-    from benchgate.measuring.run import load
+    from benchgate.measuring.resolved import resolve
 
-    model: Any = models[cell.model]
-    _, session = load(cell, threads)
-    return Reformulator(model, session)  # type: ignore[arg-type]
+    loaded = resolve(cell).load(threads)
+    return Reformulator(loaded.of.model, loaded.session)  # type: ignore[arg-type]

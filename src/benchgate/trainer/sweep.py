@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from benchgate.machine.executors import ProcessFailed, in_fresh_process
+from benchgate.machine.processes import ProcessFailed, in_fresh_process
 from benchgate.trainer.data import Batch, Order, collate, per_epoch
 from benchgate.trainer.models import TrainedModel
 from benchgate.trainer.recipe import Recipe

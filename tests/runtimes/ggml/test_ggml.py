@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchgate.core import Cell, DataError, InvalidOutput, Unavailable, models, runtimes, schemes, tasks
-from benchgate.measuring import run as running
+from benchgate.measuring.resolved import resolve
 from benchgate.tasks.causal_lm.passages import Passages
 from tests.runtimes.ggml.tiny_llama import VOCABULARY, TinyLlama
 
@@ -35,7 +35,7 @@ def load(use):
 
     def get(scheme="gguf-f16", model=None, threads=1):
         name = use(model or TinyLlama()).name
-        opened.append(running.load(Cell(name, scheme, "ggml", "cpu"), threads)[1])
+        opened.append(resolve(Cell(name, scheme, "ggml", "cpu")).load(threads).session)
         return opened[-1]
 
     yield get

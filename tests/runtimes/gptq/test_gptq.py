@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from benchgate.core import Cell, DataError, Unavailable, models, runtimes, schemes
-from benchgate.measuring import run as running
+from benchgate.measuring.resolved import resolve
 from benchgate.pytest_plugin.outcomes import is_out_of_memory
 from benchgate.runtimes.gptq.runtime import LIBRARIES, gptq_scheme, installed
 from benchgate.storage.artifacts import artifact
@@ -52,7 +52,8 @@ def load(cache, monkeypatch):
     def get(scheme, model=None):
         model = model or TinyLlama()
         registered.enter_context(models.extended(model))
-        path, session = running.load(Cell(model.name, scheme, "gptq", "cpu"), 1)
+        loaded = resolve(Cell(model.name, scheme, "gptq", "cpu")).load(1)
+        path, session = loaded.path, loaded.session
         opened.append(session)
         return path, session
 

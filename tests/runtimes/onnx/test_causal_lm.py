@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import benchgate.schemes  # noqa: F401  registers them
-from benchgate.core import DataError, Scheme, schemes, tasks
+from benchgate.core import DataError, Lapped, Scheme, schemes, tasks
 from benchgate.runtimes.onnx import causal_lm as onnx_lm
 from benchgate.runtimes.onnx.runtime import OnnxRuntime
 from benchgate.storage.artifacts import artifact, artifact_bytes
@@ -187,10 +187,13 @@ def test_what_onnxruntime_raises(load, monkeypatch, said, kind):
 def test_the_tasks_own_operations(load, model):
     session = load()
     for operation in causal_lm.CausalLMTask.operations.values():
-        work = operation(session, model, context=16)
+        work = operation(session, model, causal_lm.PROMPT, context=16)
+        if work.begin:
+            work.begin()
         if work.prepare:
             work.prepare()
-        work.check(work.call())
+        output = work.call()
+        work.check(output.output if isinstance(output, Lapped) else output)
     assert tasks["causal-lm"].sample(model, 1).shape == (1, 128)
 
 

@@ -9,13 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchgate.core import Cell, DataError, models, operations, runtimes, schemes, support, tasks
+from benchgate.core import Cell, DataError, Lapped, models, operations, runtimes, schemes, support, tasks
 from benchgate.measuring import run as running
 from benchgate.measuring.meters import meters
+from benchgate.measuring.resolved import resolve
+from benchgate.measuring.timing import Loop
 from benchgate.runtimes.torch import runtime as torch_runtime
 from benchgate.storage.artifacts import artifact
 from benchgate.tasks.causal_lm.models import HubModel, from_name
 from benchgate.tasks.causal_lm.passages import Passages
+from benchgate.tasks.causal_lm.task import PROMPT
 
 pytestmark = pytest.mark.backend("torch")
 VOCABULARY, CONTEXT = 128, 64
@@ -67,7 +70,7 @@ def load(model):
     opened = []
 
     def get(scheme="fp32", runtime="torch"):
-        opened.append(running.load(Cell(model.name, scheme, runtime, "cpu"), 1)[1])
+        opened.append(resolve(Cell(model.name, scheme, runtime, "cpu")).load(1).session)
         return opened[-1]
 
     yield get
@@ -166,8 +169,9 @@ def test_fidelity_falls_with_the_bits(model):
     other, found = Cell(model.name, "fp32", "torch", "cpu"), {}
     for scheme in ("fp32", "bf16", "int8-weight-only", "int4-weight-only"):
         cell = replace(other, scheme=scheme)
-        _, session = running.load(cell, 1)
-        found[scheme] = running.fidelity(cell, session, other, 1, data)
+        loaded = resolve(cell).load(1)
+        session = loaded.session
+        found[scheme] = running.fidelity(loaded, resolve(other), data)
         session.close()
     kl = [metrics["kl_mean"].value for metrics in found.values()]
     assert kl[0] < 1e-9 < kl[1] < kl[2] < kl[3]
@@ -194,19 +198,22 @@ def test_a_cache_step_is_a_full_forward(load):
 def test_operations(load, model, operation):
     """Each can be called again and again; a context that the model cannot hold is refused."""
     session, task = load(), tasks["causal-lm"]
-    work = operations(task)[operation](session, model, batch=2, context=16)
+    work = operations(task)[operation](session, model, PROMPT, batch=2, context=16)
     outputs = []
+    if work.begin is not None:
+        work.begin()
     for _ in range(3):
         if work.prepare is not None:
             work.prepare()
-        outputs.append(work.call())
+        output = work.call()
+        outputs.append(output.output if isinstance(output, Lapped) else output)
         work.check(outputs[-1])
     assert all((output == outputs[0]).all() for output in outputs)
     assert outputs[0].shape == (2,)
     with pytest.raises(DataError, match="does not fit into tiny-llama's 64"):
-        operations(task)[operation](session, model, context=CONTEXT + 1)
+        operations(task)[operation](session, model, PROMPT, context=CONTEXT + 1)
     with pytest.raises(DataError, match="at least 1"):
-        operations(task)[operation](session, model, batch=0)
+        operations(task)[operation](session, model, PROMPT, batch=0)
 
 
 def test_a_pickle_bomb_is_refused(model, load):
@@ -271,12 +278,14 @@ def test_compiled_says_the_same(load):
 def test_memory_of_the_tiny_model(model):
     """The meter's own way: fresh process, two passes; figures that make sense, nothing estimated."""
     cell = Cell(model.name, "fp32", "torch", "cpu")
-    path, session = running.load(cell, 1)
-    run = running.prepare(cell, path, session, 1, "prefill", {"context": 16})
-    found = meters["memory"].measure(run)
+    loaded = resolve(cell).load(1)
+    session = loaded.session
+    run = running.prepare(loaded, "prefill", {"context": 16}, Loop())
+    reading = meters["memory"].measure(run)
+    found = reading.metrics
     session.close()
     assert set(found) == {"peak_native_bytes", "peak_rss_bytes"}
-    assert run.missing == {"peak_device_bytes": "cpu has no allocator of its own"}
+    assert reading.missing == {"peak_device_bytes": "cpu has no allocator of its own"}
     assert session.weights_bytes < found["peak_native_bytes"].value < found["peak_rss_bytes"].value
     # torch and transformers alone are more than that.
     assert found["peak_rss_bytes"].value > 100e6

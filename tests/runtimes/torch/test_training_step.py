@@ -11,11 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from benchgate import core, registration
-from benchgate.core import BenchgateError, DataError, Unavailable, support
+from benchgate.core import BenchgateError, DataError, Unavailable, support, task_of
 from benchgate.machine.devices import devices
 from benchgate.measuring.meters.size import Size
 from benchgate.measuring.meters.training_memory import TrainingMemory
-from benchgate.measuring.run import task_of
 from benchgate.runtimes.torch import trainer as torch_trainer
 from benchgate.tasks.training_step.task import Setting, step
 from fixtures.decoder_lm import SIZES, DecoderModel
@@ -187,8 +186,9 @@ def test_memory_by_part_is_what_the_parts_must_take(open_session):
     session = open_session()
     session.begin(SETTING)
     session.run("clear", "forward", "backward", "update")
-    run = SimpleNamespace(session=session, details={}, missing={})
-    found = {name: metric.value for name, metric in TrainingMemory().measure(run).items()}
+    subject = SimpleNamespace(loaded=SimpleNamespace(session=session))
+    reading = TrainingMemory().measure(subject)
+    found = {name: metric.value for name, metric in reading.metrics.items()}
     weights = 4 * sum(p.numel() for p in session._trainer._module.parameters())
     tensors = len(list(session._trainer._module.parameters()))
     assert found["peak_parameters_bytes"] == weights
@@ -198,7 +198,7 @@ def test_memory_by_part_is_what_the_parts_must_take(open_session):
     logits = 4 * 4 * 64 * SHAPE.vocabulary
     assert found["peak_activations_bytes"] > logits
     assert found["peak_step_bytes"] > 3 * weights + logits
-    timeline = run.details["memory_timeline"]
+    timeline = reading.details["memory_timeline"]
     assert 1 < len(timeline["seconds"]) <= 200
     assert timeline["seconds"] == sorted(timeline["seconds"])
     assert max(map(sum, zip(*timeline["parts"].values(), strict=True))) == found["peak_step_bytes"]
@@ -284,9 +284,11 @@ def test_bad_settings_are_data_errors(open_session):
 def test_there_is_no_size_of_a_model_that_is_not_stored(open_session, tmp_path):
     session = open_session()
     session.begin(SETTING)
-    run = SimpleNamespace(runtime=core.runtimes["torch-training"], session=session, path=tmp_path, missing={})
-    assert Size().measure(run) == {}
-    assert run.missing["size_bytes"] == "torch-training stores no model"
+    of = SimpleNamespace(runtime=core.runtimes["torch-training"])
+    subject = SimpleNamespace(loaded=SimpleNamespace(of=of, session=session, path=tmp_path))
+    reading = Size().measure(subject)
+    assert reading.metrics == {}
+    assert reading.missing["size_bytes"] == "torch-training stores no model"
 
 
 @pytest.mark.parametrize("part", ["forward", "backward", "update"])

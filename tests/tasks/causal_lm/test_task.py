@@ -276,7 +276,7 @@ def test_a_prompt_is_the_text_over_and_over_in_equal_rows(batch, length):
 
 def test_prefill_counts_the_tokens_it_reads():
     session = Session()
-    work = causal_lm.prefill(session, Words(), batch=2, context=10)
+    work = causal_lm.prefill(session, Words(), causal_lm.PROMPT, batch=2, context=10)
     assert session.log == []
     work.check(work.call())
     assert (work.units, work.throughput, session.log) == (20, "prefill_tokens_per_s", [("prefill", (2, 10))])
@@ -284,7 +284,9 @@ def test_prefill_counts_the_tokens_it_reads():
 
 def test_decode_rewinds_outside_of_what_is_timed():
     session = Session()
-    work = causal_lm.decode(session, Words(), batch=2, context=10)
+    work = causal_lm.decode(session, Words(), causal_lm.PROMPT, batch=2, context=10)
+    assert session.log == []
+    work.begin()
     assert session.log == [("prefill", (2, 10))]
     for _ in range(3):
         work.prepare()
@@ -294,23 +296,22 @@ def test_decode_rewinds_outside_of_what_is_timed():
     assert (work.units, work.throughput) == (2, "decode_tokens_per_s")
 
 
-def test_generate_fills_a_lap_of_each_kind_a_call():
+def test_every_call_of_generate_has_a_lap_of_each_kind():
     session = Session()
-    work = causal_lm.generate(session, Words(), batch=2, context=10, new_tokens=5)
-    for calls in (1, 2, 3):
+    work = causal_lm.generate(session, Words(), causal_lm.PROMPT, batch=2, context=10, new_tokens=5)
+    for _ in range(3):
         output = work.call()
-        assert {name: len(lap) for name, lap in work.laps.items()} == {"ttft_s": calls, "tpot_s": calls}
+        assert tuple(output.laps) == work.laps == ("ttft_s", "tpot_s")
     assert session.log[:5] == [("prefill", (2, 10)), *[("step", (2,))] * 4]
     assert work.units == 10
-    work.check(output)
+    work.check(output.output)
 
 
 def test_laps_are_the_time_to_the_first_token_and_the_mean_of_the_others(monkeypatch):
     ticks = iter([10.0, 10.5, 12.5])
     monkeypatch.setattr(causal_lm.time, "perf_counter", lambda: next(ticks))
-    work = causal_lm.generate(Session(), Words(), context=10, new_tokens=5)
-    work.call()
-    assert work.laps == {"ttft_s": [0.5], "tpot_s": [0.5]}
+    work = causal_lm.generate(Session(), Words(), causal_lm.PROMPT, context=10, new_tokens=5)
+    assert work.call().laps == {"ttft_s": 0.5, "tpot_s": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -327,13 +328,13 @@ def test_laps_are_the_time_to_the_first_token_and_the_mean_of_the_others(monkeyp
 def test_what_cannot_be_timed_is_refused_before_it_runs(operation, params, said):
     session = Session()
     with pytest.raises(DataError, match=said):
-        operation(session, Words(), **params)
+        operation(session, Words(), causal_lm.PROMPT, **params)
     assert session.log == []
 
 
 @pytest.mark.parametrize("tokens", [[-1], [VOCABULARY], [0, VOCABULARY + 3]])
 @pytest.mark.parametrize("operation", [causal_lm.prefill, causal_lm.decode, causal_lm.generate])
 def test_tokens_outside_of_the_vocabulary_are_no_answer(operation, tokens):
-    work = operation(Session(), Words(), context=10)
+    work = operation(Session(), Words(), causal_lm.PROMPT, context=10)
     with pytest.raises(InvalidOutput, match="not all in the vocabulary of 50"):
         work.check(np.array(tokens))

@@ -115,7 +115,7 @@ def test_photographs_alone_cannot_be_scored(folder):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_inference_times_the_session_alone(batch):
     session = Answers(RIGHT)
-    work = TASK.operations["inference"](session, detector(), batch=batch)
+    work = TASK.operations["inference"](session, detector(), TASK.inputs(detector(), {"batch": batch}), batch=batch)
     assert session.calls == 0
     output = work.call()
     assert (work.units, work.throughput, len(output["logits"])) == (batch, "throughput_per_s", batch)
@@ -125,12 +125,12 @@ def test_inference_times_the_session_alone(batch):
 
 
 def test_end_to_end_reports_its_stages_apart():
-    work = TASK.operations["end_to_end"](Answers(RIGHT), detector(), batch=2)
-    boxes = work.call()
-    work.call()
-    assert [len(found) for found in boxes] == [2, 2]
-    assert set(work.laps) == {"preprocess_s", "inference_s", "postprocess_s"}
-    assert all(len(samples) == 2 and min(samples) > 0 for samples in work.laps.values())
+    work = TASK.operations["end_to_end"](Answers(RIGHT), detector(), TASK.inputs(detector(), {"batch": 2}), batch=2)
+    answer = work.call()
+    work.check(answer.output)
+    assert [len(found) for found in answer.output] == [2, 2]
+    assert tuple(answer.laps) == work.laps == ("preprocess_s", "inference_s", "postprocess_s")
+    assert min(answer.laps.values()) > 0
 
 
 def test_batch_of_none():

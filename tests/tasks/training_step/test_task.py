@@ -11,9 +11,10 @@ import pytest
 
 from benchgate.core import DataError, InvalidOutput, tasks
 from benchgate.machine.devices import devices
-from benchgate.measuring.meters import latency
+from benchgate.measuring import timing
 from benchgate.measuring.meters.flops import FlopsMeter
 from benchgate.measuring.meters.latency import Latency
+from benchgate.pytest_plugin.rounds import BenchmarkRounds
 from benchgate.tasks.training_step.task import OPERATIONS, Flops, Setting, TrainingTask, parse_setting
 
 # What a part takes: no two sums of them are equal.
@@ -59,31 +60,29 @@ class PaperSession:
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch):
     monkeypatch.setattr(time, "perf_counter", CLOCK)
-    monkeypatch.setattr(latency, "warm_up", lambda call: [call(), latency.WarmUp(1, 0.1, None, 0.1)][1])
+    monkeypatch.setattr(timing, "warm_up", lambda call: [call(), timing.WarmUp(1, 0.1, None, 0.1)][1])
 
 
 def measured(operation, benchmark, session, **options):
+    """The subject that the flops meter sees, with what latency found; and that reading."""
     model = SimpleNamespace(name="paper")
-    run = SimpleNamespace(
+    of = SimpleNamespace(device=devices["cpu"], runtime=SimpleNamespace(name="paper"))
+    subject = SimpleNamespace(
         work=tasks["training"].operations[operation](session, model, **options),
-        operation=operation,
-        device=devices["cpu"],
-        session=session,
-        runtime=SimpleNamespace(name="paper"),
-        benchmark=benchmark,
-        max_time=0.0,
-        min_rounds=4,
-        missing={},
-        details={},
+        asked=SimpleNamespace(name=operation),
+        loaded=SimpleNamespace(of=of, session=session),
+        rounds=BenchmarkRounds(benchmark, 0.0, 4),
     )
-    return run, Latency().measure(run)
+    reading = Latency().measure(subject)
+    subject.metrics = reading.metrics
+    return subject, reading
 
 
 @pytest.mark.benchmark(timer=CLOCK)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_each_operation_is_timed_without_what_comes_before_it(operation, benchmark):
     """pytest-benchmark itself on the scripted clock: backward has neither the forward pass nor the clearing in it."""
-    _, found = measured(operation, benchmark, PaperSession())
+    found = measured(operation, benchmark, PaperSession())[1].metrics
     assert found["latency_median_s"].value == EXPECTED[operation]
     assert found["latency_mean_s"].n == 4
     assert found["first_call_s"].value == EXPECTED[operation]
@@ -117,10 +116,10 @@ def test_every_call_begins_cleared_and_runs_its_parts_in_order(operation, benchm
     ],
 )
 def test_operations_of_several_parts_tell_each_of_the_timed_rounds(operation, laps, benchmark):
-    run, found = measured(operation, benchmark, PaperSession())
-    assert {name: found[name].value for name in laps} == laps
-    assert run.details.get("laps", {}) == {name: [seconds] * 4 for name, seconds in laps.items()}
-    assert all(statistics.mean(samples) == laps[name] for name, samples in run.details.get("laps", {}).items())
+    reading = measured(operation, benchmark, PaperSession())[1]
+    assert {name: reading.metrics[name].value for name in laps} == laps
+    assert reading.details.get("laps", {}) == {name: [seconds] * 4 for name, seconds in laps.items()}
+    assert all(statistics.mean(samples) == laps[name] for name, samples in reading.details.get("laps", {}).items())
 
 
 @pytest.mark.benchmark(timer=CLOCK)
@@ -128,8 +127,8 @@ def test_operations_of_several_parts_tell_each_of_the_timed_rounds(operation, la
     ("operation", "work"), [("forward", 100), ("backward", 200), ("forward_backward", 300), ("step", 300)]
 )
 def test_flops_are_those_of_the_operations_own_passes(operation, work, benchmark):
-    run, _ = measured(operation, benchmark, PaperSession())
-    found = FlopsMeter().measure(run)
+    subject, _ = measured(operation, benchmark, PaperSession())
+    found = FlopsMeter().measure(subject).metrics
     assert found["flops_per_call"].value == work
     assert found["flops_per_s"].value == pytest.approx(work / EXPECTED[operation])
     assert found["mfu"].value == pytest.approx(work / EXPECTED[operation] / 500.0)
@@ -137,20 +136,21 @@ def test_flops_are_those_of_the_operations_own_passes(operation, work, benchmark
 
 @pytest.mark.benchmark(timer=CLOCK)
 def test_flops_of_a_run_without_timing_have_no_rate(benchmark):
-    run, _ = measured("forward", benchmark, PaperSession())
-    run.benchmark = SimpleNamespace(stats=None)
-    assert set(FlopsMeter().measure(run)) == {"flops_forward", "flops_forward_backward", "flops_per_call"}
-    assert set(run.missing) >= {"flops_per_s", "mfu"}
+    subject, _ = measured("forward", benchmark, PaperSession())
+    subject.metrics = {}
+    reading = FlopsMeter().measure(subject)
+    assert set(reading.metrics) == {"flops_forward", "flops_forward_backward", "flops_per_call"}
+    assert set(reading.missing) >= {"flops_per_s", "mfu"}
 
 
 @pytest.mark.benchmark(timer=CLOCK)
 def test_a_peak_that_the_cell_exceeds_is_none(benchmark, monkeypatch):
     monkeypatch.setattr(PaperSession, "matmul_peak", lambda self: 1e-9)
-    run, _ = measured("forward", benchmark, PaperSession())
-    found = FlopsMeter().measure(run)
-    assert "flops_per_s" in found
-    assert not found.keys() & {"mfu", "matmul_peak_flops_per_s"}
-    assert "measure again on a quiet one" in run.missing["mfu"]
+    subject, _ = measured("forward", benchmark, PaperSession())
+    reading = FlopsMeter().measure(subject)
+    assert "flops_per_s" in reading.metrics
+    assert not reading.metrics.keys() & {"mfu", "matmul_peak_flops_per_s"}
+    assert "measure again on a quiet one" in reading.missing["mfu"]
 
 
 @pytest.mark.benchmark(timer=CLOCK)

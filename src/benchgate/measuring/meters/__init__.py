@@ -1,7 +1,7 @@
 """Instruments. Each module has one; `meters` is where they are found by name, in the order they run."""
 
 from benchgate.core import Registry
-from benchgate.measuring.meters.base import Meter
+from benchgate.measuring.meters.base import Asked, Meter, Reading, Subject
 from benchgate.measuring.meters.energy import Energy
 from benchgate.measuring.meters.flops import FlopsMeter
 from benchgate.measuring.meters.latency import Latency
@@ -15,4 +15,4 @@ ALL = tuple(meter.name for meter in (Latency, Size, Memory, Energy))
 for _meter in (Latency, Size, Memory, Energy, FlopsMeter, TrainingMemory):
     meters.add(_meter)
 
-__all__ = ["ALL", "Meter", "meters"]
+__all__ = ["ALL", "Asked", "Meter", "Reading", "Subject", "meters"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from benchgate.core import Metric, Unavailable
-
-if TYPE_CHECKING:
-    from benchgate.measuring.run import Run
+from benchgate.core import Unavailable
+from benchgate.measuring.meters.base import Reading, Subject
 
 
 class Energy:
@@ -18,5 +15,5 @@ class Energy:
     optional = True
     gives: ClassVar[tuple[str, ...]] = ("energy_j_per_call",)
 
-    def measure(self, run: Run) -> Mapping[str, Metric]:
+    def measure(self, subject: Subject) -> Reading:
         raise Unavailable("this version of benchgate reads no energy counters")

@@ -1,70 +1,19 @@
-"""Time per call: the first one alone, warm-up until steady, then pytest-benchmark's rounds and their statistics."""
+"""Time per call: the statistics of rounds, and the meter that has them timed."""
 
 from __future__ import annotations
 
-import math
 import statistics
-import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import asdict
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from benchgate.core import BenchgateError, Metric, Unavailable, stats
 from benchgate.core.metrics import metric
-
-if TYPE_CHECKING:
-    from benchgate.measuring.run import Run
+from benchgate.measuring.meters.base import Reading, Subject
+from benchgate.measuring.timing import Timing, time_work
 
 PERCENTILES = {"latency_p50_s": 0.50, "latency_p90_s": 0.90, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
-WARM_UP_MINIMUM = 0.010
-WARM_UP_SECONDS = 2.0
-WINDOW = 50
-# The share by which the last calls may be slower than the good half of the warm-up and still count as steady.
-STEADY = 0.10
-
-
-@dataclass(frozen=True)
-class WarmUp:
-    """How the warm-up went; `call_s` is what a call took at its end (median of the last three).
-
-    `steady` is None where calls are so long that there were fewer than three: too few to tell.
-    """
-
-    calls: int
-    seconds: float
-    steady: bool | None
-    call_s: float
-
-
-def warm_up(
-    call: Callable[[], Any], clock: Callable[[], float] = time.perf_counter, budget_s: float = WARM_UP_SECONDS
-) -> WarmUp:
-    """Call until the last three calls are as fast as the good half of the last fifty.
-
-    At least three calls and 10 ms; at most `budget_s`, and then it was not steady. A call that takes `budget_s` alone
-    was preceded by the first call, and is warm-up enough.
-    """
-    durations: deque[float] = deque(maxlen=WINDOW)
-    calls, total = 0, 0.0
-    while True:
-        start = clock()
-        call()
-        durations.append(clock() - start)
-        calls, total = calls + 1, total + durations[-1]
-        recent = statistics.median(list(durations)[-3:])
-        if calls < 3 and total >= budget_s:
-            return WarmUp(calls, total, None, recent)
-        if calls < 3 or total < WARM_UP_MINIMUM:
-            continue
-        steady = recent <= (1 + STEADY) * _good_half(durations)
-        if steady or total >= budget_s:
-            return WarmUp(calls, total, steady, recent)
-
-
-def _good_half(durations: Sequence[float]) -> float:
-    ordered = sorted(durations)
-    return statistics.median(ordered[: max(1, len(ordered) // 2)])
+SWITCHED_OFF = "timing is switched off (--benchmark-disable, or pytest-xdist)"
 
 
 def latency_metrics(samples: Sequence[float], iterations: int = 1) -> tuple[dict[str, Metric], dict[str, str]]:
@@ -100,7 +49,7 @@ def latency_metrics(samples: Sequence[float], iterations: int = 1) -> tuple[dict
             n=n,
             low=estimate.low,
             high=estimate.high,
-            method="nearest rank; 99 % order statistics",
+            method="nearest rank; 95 % order statistics",
         )
     return found, missing
 
@@ -110,8 +59,30 @@ def _median(name: str, samples: Sequence[float]) -> Metric:
     method = "median of rounds; too few rounds for an interval"
     if len(samples) >= stats.samples_needed(0.5):
         bounds = stats.percentile(samples, 0.5)
-        low, high, method = bounds.low, bounds.high, "median of rounds; 99 % order statistics"
+        low, high, method = bounds.low, bounds.high, "median of rounds; 95 % order statistics"
     return metric(name, statistics.median(samples), n=len(samples), low=low, high=high, method=method)
+
+
+def throughput(name: str, units: float, median: Metric) -> Metric:
+    """Return units per second at the median latency; the interval is the latency's, turned round."""
+    if median.value <= 0:
+        raise BenchgateError(f"a median of {median.value} s per call cannot be: the timer does not move")
+    return metric(
+        name,
+        units / median.value,
+        n=median.n,
+        low=units / median.high if median.high else None,
+        high=units / median.low if median.low else None,
+        method=f"{units:g} per call / {median.method}",
+    )
+
+
+@runtime_checkable
+class Observable(Protocol):
+    """A session that can say more of its kernels from watching one call."""
+
+    def observe(self, call: Callable[[], Any]) -> Mapping[str, Any]:
+        """Return what ran in the call. Raises Unavailable."""
 
 
 class Latency:
@@ -127,109 +98,43 @@ class Latency:
         *PERCENTILES,
     )
 
-    def measure(self, run: Run) -> Mapping[str, Metric]:
-        work, prepare = run.work, run.work.prepare or (lambda: None)
-        call = _synchronized(work.call, run.device.synchronize)
-        found = {"first_call_s": self._first_call(run, call, prepare)}
-        warm = warm_up(_both(prepare, call))
-        run.details["warm_up"] = asdict(warm)
-        self._observe(run, call, prepare)
-        for lap in work.laps.values():
-            lap.clear()
-        _check(work.check, self._rounds(run, call, warm))
-        if run.benchmark.stats is None:
-            run.missing |= dict.fromkeys(self.gives, "timing is switched off (--benchmark-disable, or pytest-xdist)")
-            return found
-        timed = run.benchmark.stats
-        metrics, missing = latency_metrics(timed.stats.data, timed.iterations)
-        run.missing.update(missing)
+    def measure(self, subject: Subject) -> Reading:
+        work, session = subject.work, subject.loaded.session
+        watched: Any = session
+        kernel: dict[str, Any] = {}
+        details: dict[str, Any] = {}
+
+        def observe(call: Callable[[], Any]) -> None:
+            try:
+                kernel.update(watched.observe(call))
+            except Unavailable as reason:
+                details["observe"] = str(reason)
+
+        between = observe if isinstance(session, Observable) else None
+        timing = time_work(work, subject.rounds, subject.loaded.of.device.synchronize, between=between)
+        details |= timing_details(timing)
+        if work.turns is not None:
+            details["turns"] = len(work.turns)
+        method = "first call after loading, with whatever it compiles or allocates"
+        if work.begin is not None:
+            method += "; with what has to come before it (reading a prompt)"
+        found = {"first_call_s": metric("first_call_s", timing.first_call_s, method=method)}
+        if timing.samples is None:
+            return Reading(found, dict.fromkeys(self.gives, SWITCHED_OFF), details, kernel)
+        metrics, missing = latency_metrics(timing.samples.seconds, timing.samples.iterations)
         found |= metrics
-        found[work.throughput] = _throughput(work.throughput, work.units, metrics["latency_median_s"])
-        found |= {name: _median(name, lap) for name, lap in work.laps.items()}
-        run.details |= {"laps": {name: list(lap) for name, lap in work.laps.items()}} if work.laps else {}
-        return found
-
-    def _first_call(self, run: Run, call: Callable[[], Any], prepare: Callable[[], None]) -> Metric:
-        prepare()
-        start = time.perf_counter()
-        output = call()
-        seconds = time.perf_counter() - start
-        _check(run.work.check, output)
-        return metric(
-            "first_call_s", seconds, method="first call after loading, with whatever it compiles or allocates"
-        )
-
-    def _observe(self, run: Run, call: Callable[[], Any], prepare: Callable[[], None]) -> None:
-        """Let the session say which kernels ran, from one call that is not timed."""
-        observe = getattr(run.session, "observe", None)
-        if observe is None:
-            return
-        prepare()
-        try:
-            run.session.kernel = {**run.session.kernel, **observe(call)}
-        except Unavailable as reason:
-            run.details["observe"] = str(reason)
-
-    def _rounds(self, run: Run, call: Callable[[], Any], warm: WarmUp) -> Any:
-        """Hand the warm function over: pytest-benchmark sizes its rounds from one call, so it must not be cold."""
-        before, switches = time.process_time(), _involuntary_switches()
-        start = time.perf_counter()
-        if run.work.prepare is None:
-            output = run.benchmark(call)
-        else:
-            rounds = max(run.min_rounds, math.ceil(run.max_time / max(warm.call_s, 1e-9)))
-            output = run.benchmark.pedantic(call, setup=run.work.prepare, rounds=rounds)
-        wall = time.perf_counter() - start
-        run.details["rounds_wall_s"] = wall
-        run.details["cpu_share"] = round((time.process_time() - before) / wall, 3)
-        run.details["involuntary_switches"] = _involuntary_switches() - switches
-        return output
+        found[work.throughput] = throughput(work.throughput, work.units, metrics["latency_median_s"])
+        found |= {name: _median(name, lap) for name, lap in timing.laps.items()}
+        return Reading(found, missing, details, kernel)
 
 
-def _check(check: Callable[[Any], None] | None, output: Any) -> None:
-    if check is not None:
-        check(output)
-
-
-def _synchronized(call: Callable[[], Any], synchronize: Callable[[], None] | None) -> Callable[[], Any]:
-    """The call itself where it returns when the work is done; else one that waits for the device."""
-    if synchronize is None:
-        return call
-
-    def waited() -> Any:
-        output = call()
-        synchronize()
-        return output
-
-    return waited
-
-
-def _both(prepare: Callable[[], None], call: Callable[[], Any]) -> Callable[[], None]:
-    def prepared() -> None:
-        prepare()
-        call()
-
-    return prepared
-
-
-def _throughput(name: str, units: float, median: Metric) -> Metric:
-    """Units per second at the median latency; the interval is the latency's, turned round."""
-    if median.value <= 0:
-        raise BenchgateError(f"a median of {median.value} s per call cannot be: the timer does not move")
-    return metric(
-        name,
-        units / median.value,
-        n=median.n,
-        low=units / median.high if median.high else None,
-        high=units / median.low if median.low else None,
-        method=f"{units:g} per call / {median.method}",
-    )
-
-
-def _involuntary_switches() -> int:
-    """Times the system took the CPU away so far; high numbers in a run mean neighbours."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+def timing_details(timing: Timing) -> dict[str, Any]:
+    """Return what a record keeps of how the timing went."""
+    laps = {"laps": timing.laps} if timing.laps else {}
+    return {
+        "warm_up": asdict(timing.warm_up),
+        "rounds_wall_s": timing.wall_s,
+        "cpu_share": timing.cpu_share,
+        "involuntary_switches": timing.involuntary_switches,
+        **laps,
+    }

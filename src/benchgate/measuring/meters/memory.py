@@ -11,20 +11,16 @@ import importlib
 import io
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from benchgate.core import Metric, Model, Runtime, Task, Unavailable, operations, tasks
+from benchgate.core import Model, Runtime, Unavailable
 from benchgate.core.metrics import metric
 from benchgate.core.transformed import for_load
 from benchgate.machine.devices import devices
-from benchgate.machine.executors import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
-
-if TYPE_CHECKING:
-    from benchgate.measuring.run import Run
-
+from benchgate.machine.processes import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
+from benchgate.measuring.meters.base import Asked, Reading, Subject
 
 # Both passes give up before the process that started them is killed: none is left behind.
 PASS_TIMEOUT_S = DEFAULT_TIMEOUT_S / 3
@@ -32,16 +28,14 @@ PASS_TIMEOUT_S = DEFAULT_TIMEOUT_S / 3
 
 @dataclass(frozen=True)
 class Job:
-    """What the fresh process needs to know, all picklable."""
+    """What the fresh process needs to know, all of it by value and picklable."""
 
     model: Model
     runtime: Runtime
-    task: Task
     path: Path
     device: str
     threads: int
-    operation: str
-    params: Mapping[str, Any]
+    asked: Asked
 
 
 class Memory:
@@ -51,17 +45,15 @@ class Memory:
     optional = True
     gives: ClassVar[tuple[str, ...]] = ("peak_native_bytes", "peak_rss_bytes", "peak_device_bytes")
 
-    def measure(self, run: Run) -> Mapping[str, Metric]:
-        job = Job(
-            for_load(run.model, run.scheme), run.runtime, run.task, run.path, run.cell.device, run.threads,
-            run.operation, dict(run.params),
-        )  # fmt: skip
+    def measure(self, subject: Subject) -> Reading:
+        loaded = subject.loaded
+        of = loaded.of
+        job = Job(for_load(of.model, of.scheme), of.runtime, loaded.path, of.device.name, loaded.threads, subject.asked)
         try:
             peaks, missing = in_fresh_process(_peaks, job)
         except ProcessFailed as failed:
             raise Unavailable(f"the measuring process: {failed}") from failed
-        run.missing.update(missing)
-        return {name: metric(name, value, method=METHODS[name]) for name, value in peaks.items()}
+        return Reading({name: metric(name, value, method=METHODS[name]) for name, value in peaks.items()}, missing)
 
 
 METHODS = {
@@ -86,13 +78,13 @@ def _peaks(job: Job) -> tuple[dict[str, int], dict[str, str]]:
 def _load_and_call(job: Job) -> None:
     # Progress bars and notes of libraries belong to the session's output, which already had them.
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        if job.task.name not in tasks:
-            tasks.add(job.task)
         session = job.runtime.load(job.path, job.model, job.device, job.threads)
-        work = operations(job.task)[job.operation](session, job.model, **job.params)
-        if work.prepare is not None:
-            work.prepare()
-        work.call()
+        asked = job.asked
+        work = asked.function(session, job.model, asked.inputs, **asked.params)
+        for before in (work.begin, work.prepare):
+            if before is not None:
+                before()
+        work.started()()
 
 
 def _resident(job: Job) -> tuple[dict[str, int], dict[str, str]]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from benchgate.core import Metric, Unavailable
+from benchgate.core import Unavailable
 from benchgate.core.metrics import metric
-
-if TYPE_CHECKING:
-    from benchgate.measuring.run import Run
+from benchgate.measuring.meters.base import Reading, Subject
 
 METRICS = {
     "parameters": "peak_parameters_bytes",
@@ -18,6 +16,14 @@ METRICS = {
     "activations": "peak_activations_bytes",
     "step": "peak_step_bytes",
 }
+
+
+@runtime_checkable
+class TellsMemory(Protocol):
+    """A session that knows what its memory is for."""
+
+    def memory_by_part(self) -> Mapping[str, Any]:
+        """Return one step's course: see TrainingMemory. Raises Unavailable."""
 
 
 class TrainingMemory:
@@ -31,12 +37,13 @@ class TrainingMemory:
     optional = True
     gives: ClassVar[tuple[str, ...]] = tuple(METRICS.values())
 
-    def measure(self, run: Run) -> Mapping[str, Metric]:
-        if not hasattr(run.session, "memory_by_part"):
-            raise Unavailable(f"{run.runtime.name} does not tell what its memory is for")
-        timeline = run.session.memory_by_part()
+    def measure(self, subject: Subject) -> Reading:
+        session = subject.loaded.session
+        if not isinstance(session, TellsMemory):
+            raise Unavailable(f"{subject.loaded.of.runtime.name} does not tell what its memory is for")
+        timeline = session.memory_by_part()
         if not timeline["seconds"]:
             raise Unavailable("torch's memory profiler recorded nothing")
-        run.details["memory_timeline"] = timeline
         method = "torch's memory profiler over one step"
-        return {name: metric(name, timeline["peaks"][part], method=method) for part, name in METRICS.items()}
+        found = {name: metric(name, timeline["peaks"][part], method=method) for part, name in METRICS.items()}
+        return Reading(found, details={"memory_timeline": timeline})

@@ -15,7 +15,7 @@ import psutil
 
 import benchgate.runtimes.torch.rows  # noqa: F401  its support
 from benchgate.core import BenchgateError, Model, Scheme, Session, runtimes, schemes, support
-from benchgate.machine.isolation import Isolated
+from benchgate.machine.processes import Isolated
 from benchgate.runtimes.torch.trainer import Spec, Trainer, matmul_peak
 from benchgate.tasks.training_step.task import Flops, Setting, TrainingTask
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from benchgate.core import DataError, InvalidOutput, Metric, Work, stats, tasks
+from benchgate.core import DataError, InvalidOutput, Lapped, Metric, Work, stats, tasks
 from benchgate.core.metrics import metric
 from benchgate.storage.download import progress
 from benchgate.storage.resumable import Resumable
@@ -29,16 +29,16 @@ PROMPT = (
 )
 
 
-def prompt_tokens(model: Any, batch: int, length: int) -> np.ndarray:
-    """[batch, length] token ids of PROMPT repeated; all rows equal."""
-    once = model.tokenizer()(PROMPT, add_special_tokens=False)["input_ids"]
+def prompt_tokens(model: Any, batch: int, length: int, text: str = PROMPT) -> np.ndarray:
+    """[batch, length] token ids of the text repeated; all rows equal."""
+    once = model.tokenizer()(text, add_special_tokens=False)["input_ids"]
     row = (once * math.ceil(length / len(once)))[:length]
     return np.tile(np.asarray(row, dtype=np.int64), (batch, 1))
 
 
-def prefill(session: LMSession, model: Any, batch: int = 1, context: int = 128) -> Work:
-    """Reading a prompt of `context` tokens and choosing the next one."""
-    tokens = _prompt(session, model, batch, context, 0)
+def prefill(session: LMSession, model: Any, inputs: str, batch: int = 1, context: int = 128) -> Work:
+    """Reading a prompt of `context` tokens of the text `inputs` and choosing the next one."""
+    tokens = _prompt(session, model, inputs, batch, context, 0)
     return Work(
         call=lambda: session.prefill(tokens),
         units=batch * context,
@@ -47,12 +47,13 @@ def prefill(session: LMSession, model: Any, batch: int = 1, context: int = 128) 
     )
 
 
-def decode(session: LMSession, model: Any, batch: int = 1, context: int = 128) -> Work:
-    """One token more for each of `batch` sequences, after a prompt of `context` tokens."""
-    tokens = _prompt(session, model, batch, context, 1)
-    following = session.prefill(tokens)
+def decode(session: LMSession, model: Any, inputs: str, batch: int = 1, context: int = 128) -> Work:
+    """One token more for each of `batch` sequences, after a prompt of `context` tokens, read as the work begins."""
+    tokens = _prompt(session, model, inputs, batch, context, 1)
+    following: list[np.ndarray] = []
     return Work(
-        call=lambda: session.step(following),
+        begin=lambda: following.append(session.prefill(tokens)),
+        call=lambda: session.step(following[-1]),
         prepare=lambda: session.rewind(context),
         units=batch,
         throughput="decode_tokens_per_s",
@@ -60,30 +61,28 @@ def decode(session: LMSession, model: Any, batch: int = 1, context: int = 128) -
     )
 
 
-def generate(session: LMSession, model: Any, batch: int = 1, context: int = 128, new_tokens: int = 16) -> Work:
+def generate(
+    session: LMSession, model: Any, inputs: str, batch: int = 1, context: int = 128, new_tokens: int = 16
+) -> Work:
     """Streamed greedy generation by the session's own loop: time to first token, then time per output token."""
     if new_tokens < 2:
         raise DataError(f"new_tokens is {new_tokens}; a time per output token needs at least 2")
-    tokens = _prompt(session, model, batch, context, new_tokens)
-    ttft: list[float] = []
-    tpot: list[float] = []
+    tokens = _prompt(session, model, inputs, batch, context, new_tokens)
 
-    def call() -> np.ndarray:
+    def call() -> Lapped:
         start = time.perf_counter()
         following = session.prefill(tokens)
         first = time.perf_counter()
         for _ in range(new_tokens - 1):
             following = session.step(following)
-        ttft.append(first - start)
-        tpot.append((time.perf_counter() - first) / (new_tokens - 1))
-        return following
+        rest = time.perf_counter() - first
+        return Lapped(following, {"ttft_s": first - start, "tpot_s": rest / (new_tokens - 1)})
 
-    laps = {"ttft_s": ttft, "tpot_s": tpot}
-    return Work(call=call, units=batch * new_tokens, laps=laps, check=_check_tokens(session))
+    return Work(call=call, units=batch * new_tokens, laps=("ttft_s", "tpot_s"), check=_check_tokens(session))
 
 
-def _prompt(session: LMSession, model: Any, batch: int, context: int, following: int) -> np.ndarray:
-    """[batch, context] token ids, after which `following` more must still fit."""
+def _prompt(session: LMSession, model: Any, text: str, batch: int, context: int, following: int) -> np.ndarray:
+    """[batch, context] token ids of the text, after which `following` more must still fit."""
     if batch < 1 or context < 1:
         raise DataError(f"batch {batch} and context {context} must be at least 1")
     if context + following > session.context_limit:
@@ -91,7 +90,7 @@ def _prompt(session: LMSession, model: Any, batch: int, context: int, following:
         raise DataError(
             f"context {context}{more} does not fit into {model.name}'s {session.context_limit}; give a shorter one"
         )
-    return prompt_tokens(model, batch, context)
+    return prompt_tokens(model, batch, context, text)
 
 
 def _check_tokens(session: LMSession) -> Any:
@@ -201,6 +200,10 @@ class CausalLMTask:
     unit = "tokens"
     stepwise = True
     operations: ClassVar[Mapping[str, Any]] = {"prefill": prefill, "decode": decode, "generate": generate}
+
+    def inputs(self, model: Any, params: Mapping[str, Any]) -> str:
+        """The text that prompts are cut from, the same for every model."""
+        return PROMPT
 
     def sample(self, model: Any, batch: int) -> np.ndarray:
         return prompt_tokens(model, batch, 128)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from benchgate.core import DataError
-from benchgate.gate.paired import Answer, Verdict
+from benchgate.gate.paired import Answer, Verdict, bounded
 from benchgate.tasks.detection.scoring import Evaluation, spread
 
 Z = 1.96
@@ -28,6 +28,7 @@ def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: s
     error = _standard_error(evaluation, reference, share, metric)
     low, high = margin - Z * error, margin + Z * error
     answer: Answer = "holds" if low >= 0 else "fails" if high < 0 else "undecidable"
+    low, high = bounded(low, high, share, base)
     needs = _needed(evaluation.groups, Z * error, margin) if answer == "undecidable" else None
     return Verdict(
         answer, metric, value, base, share, low, high, evaluation.groups, "photographs", needs,

@@ -15,7 +15,7 @@ from benchgate.core import DataError, Metric, Session, Work, tasks
 from benchgate.core.metrics import metric
 from benchgate.tasks.detection.boxes import Array
 from benchgate.tasks.detection.data import DetectionData, Exclusion, Truth
-from benchgate.tasks.detection.detecting import detect
+from benchgate.tasks.detection.detecting import detect, sample_images
 from benchgate.tasks.detection.model import DetectorData
 from benchgate.tasks.detection.operations import end_to_end, inference, sample
 from benchgate.tasks.detection.scoring import RESAMPLED, STATS, Evaluation, evaluate
@@ -44,6 +44,10 @@ class Detection:
     def sample(self, model: DetectorData, batch: int = 1) -> Array:
         """Prepared images, float32 [batch, 3, height, width]: the model's sample images, or noise where it has none."""
         return sample(model, batch)
+
+    def inputs(self, model: DetectorData, params: Mapping[str, Any]) -> list[Array]:
+        """Images as pixels, as many as a batch has: the model's own sample images, or noise."""
+        return sample_images(model, params.get("batch", 1))
 
     def score(self, session: Session, model: DetectorData, data: DetectionData | None) -> dict[str, Metric]:
         """AP and its kin with 95 % bootstrap intervals, and `images_excluded`; warns naming what was excluded.

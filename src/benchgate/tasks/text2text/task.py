@@ -7,22 +7,22 @@ Two seams, so that any architecture runs on any runtime:
   A runtime traces, exports or compiles these two functions and knows nothing of LSTM or attention.
 - *Runtime to task*: a loaded model is a `Text2TextSession`: token ids in, token ids out. Nothing here knows of torch.
 
-What is timed are the queries of the data split "dev" (`rewrites.splits`), one call after another, so that the
-percentiles are over queries: "reformulate" from text to text, "generate" from token ids to token ids.
+What is timed are the queries that the test gives (`cell.measure(inputs=...)`), one call after another in whole passes,
+so that the percentiles are over the same queries everywhere: "reformulate" from text to text, "generate" from token ids
+to token ids.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from benchgate.core import DataError, InvalidOutput, Metric, Model, Session, Work, tasks, unknown_name
-from benchgate.serving.request import request
 from benchgate.storage.download import progress
-from benchgate.tasks.text2text import rewrites
 from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites
 from benchgate.tasks.text2text.scores import copied, score_texts
 
@@ -79,6 +79,7 @@ class Text2TextSession(Session, Protocol):
 
 # The thirds of the queries by source tokens, for timing by input length.
 LENGTHS = ("short", "medium", "long")
+SAMPLE = Rewrite(("who wrote hamlet",), "when was it written", "when was hamlet written")
 
 
 @dataclass(frozen=True)
@@ -123,27 +124,41 @@ def ask(session: Text2TextSession, model: Text2TextModel, data: Rewrites, beams:
 
 
 def reformulate(
-    session: Text2TextSession, model: Text2TextModel, batch: int = 1, beams: int = 1, length: str | None = None
+    session: Text2TextSession,
+    model: Text2TextModel,
+    inputs: Rewrites,
+    batch: int = 1,
+    beams: int = 1,
+    length: str | None = None,
 ) -> Work:
-    """Text to text: the next `batch` queries of "dev", or of its third with short, medium or long inputs."""
-    following = _in_turn(_queries(model, length), batch)
-    return Work(call=lambda: rewrite(session, model, following(), beams), units=batch, check=_not_all_empty(model.name))
-
-
-def generate(
-    session: Text2TextSession, model: Text2TextModel, batch: int = 1, beams: int = 1, length: str | None = None
-) -> Work:
-    """The same without the tokenizer: token ids to token ids."""
-    following = _in_turn(encode(model, _queries(model, length)), batch)
+    """Text to text: `batch` queries a call, of all of `inputs` or of its third with short, medium or long sources."""
     return Work(
-        call=lambda: generate_tokens(session, model, following(), beams),
+        call=lambda queries: rewrite(session, model, queries, beams),
+        turns=in_turn(_queries(model, inputs, length), batch),
         units=batch,
         check=_not_all_empty(model.name),
     )
 
 
-def _queries(model: Text2TextModel, length: str | None) -> Sequence[Rewrite]:
-    examples = rewrites.load("dev").items
+def generate(
+    session: Text2TextSession,
+    model: Text2TextModel,
+    inputs: Rewrites,
+    batch: int = 1,
+    beams: int = 1,
+    length: str | None = None,
+) -> Work:
+    """The same without the tokenizer: token ids to token ids."""
+    return Work(
+        call=lambda sources: generate_tokens(session, model, sources, beams),
+        turns=in_turn(encode(model, _queries(model, inputs, length)), batch),
+        units=batch,
+        check=_not_all_empty(model.name),
+    )
+
+
+def _queries(model: Text2TextModel, data: Rewrites, length: str | None) -> Sequence[Rewrite]:
+    examples = data.items
     if length is None:
         return examples
     if length not in LENGTHS:
@@ -155,12 +170,15 @@ def _queries(model: Text2TextModel, length: str | None) -> Sequence[Rewrite]:
     return [examples[i] for i in sorted(ranked[round(place * third) : round((place + 1) * third)])]
 
 
-def _in_turn(items: Sequence[Item], batch: int) -> Callable[[], list[Item]]:
-    """Hands out the items in runs of `batch`, for ever. Raises DataError for a batch that is no size."""
+def in_turn(items: Sequence[Item], batch: int) -> list[list[Item]]:
+    """Return the items in runs of `batch`, going round until every one has been in as many as any other.
+
+    Raises DataError for a batch below 1 or above the number of items.
+    """
     if not 1 <= batch <= len(items):
         raise DataError(f"batch {batch}: must be at least 1 and at most the {len(items)} queries that there are")
     endless = itertools.cycle(items)
-    return lambda: list(itertools.islice(endless, batch))
+    return [list(itertools.islice(endless, batch)) for _ in range(len(items) // math.gcd(len(items), batch))]
 
 
 def _not_all_empty(name: str) -> Callable[[Sequence[Any]], None]:
@@ -179,23 +197,16 @@ class Text2TextTask:
     name = "text2text"
     unit = "queries"
     stepwise = True
-    operations: ClassVar[Mapping[str, Callable[..., Work]]] = {
-        "reformulate": reformulate,
-        "generate": generate,
-        "request": request,
-    }
+    operations: ClassVar[Mapping[str, Callable[..., Work]]] = {"reformulate": reformulate, "generate": generate}
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A process of its own, where memory is measured, needs the queries too."""
-        return {"splits": list(rewrites.splits.values())}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        for split in state["splits"]:
-            rewrites.splits.add(split)
+    def inputs(self, model: Text2TextModel, params: Mapping[str, Any]) -> Rewrites:
+        raise DataError(
+            f"{model.name}: no queries to time it on; give some: cell.measure(inputs=rewrites.load('queries.jsonl'))"
+        )
 
     def sample(self, model: Text2TextModel, batch: int) -> list[list[int]]:
-        """Source token ids of the first queries of "dev"."""
-        return encode(model, _in_turn(_queries(model, None), batch)())
+        """Source token ids of one short conversation, `batch` times."""
+        return encode(model, [SAMPLE] * batch)
 
     def score(self, session: Text2TextSession, model: Text2TextModel, data: Rewrites | None) -> Mapping[str, Metric]:
         """The quality of the answers to `data`, each query asked alone, and what copying the query would have got;

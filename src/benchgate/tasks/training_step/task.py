@@ -12,14 +12,15 @@ Every operation clears before its timer starts. What is trained on is random tok
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
-from benchgate.core import DataError, InvalidOutput, Metric, Model, Session, Work, tasks, unknown_name
-from benchgate.machine.isolation import parse_bytes
+from benchgate.core import DataError, InvalidOutput, Lapped, Metric, Model, Session, Work, tasks, unknown_name
+from benchgate.machine.processes import parse_bytes
 
 ATTENTION = ("default", "math", "flash", "efficient", "cudnn")
 
@@ -73,22 +74,22 @@ class TrainingSession(Session, Protocol):
         """One step under the profiler: see benchgate.measuring.meters.training_memory. Raises Unavailable."""
 
 
-def forward(session: TrainingSession, model: Model, **options: Any) -> Work:
+def forward(session: TrainingSession, model: Model, inputs: None = None, **options: Any) -> Work:
     """The loss of one batch, with the graph that a backward pass needs."""
     return _work(session, model, options, ("forward",))
 
 
-def backward(session: TrainingSession, model: Model, **options: Any) -> Work:
+def backward(session: TrainingSession, model: Model, inputs: None = None, **options: Any) -> Work:
     """The gradients alone: clearing and the forward pass happen outside the timer."""
     return _work(session, model, options, ("backward",), before=("clear", "forward"))
 
 
-def forward_backward(session: TrainingSession, model: Model, **options: Any) -> Work:
+def forward_backward(session: TrainingSession, model: Model, inputs: None = None, **options: Any) -> Work:
     """Forward and backward; also `forward_s` and `backward_s`, each of the same rounds."""
     return _work(session, model, options, ("forward", "backward"))
 
 
-def step(session: TrainingSession, model: Model, **options: Any) -> Work:
+def step(session: TrainingSession, model: Model, inputs: None = None, **options: Any) -> Work:
     """Forward, backward and AdamW's update; also the seconds of each and of forward and backward together."""
     return _work(session, model, options, ("forward", "backward", "update"))
 
@@ -103,27 +104,25 @@ def _work(
     """The parts one after the other. The clock, and so the device, stops after each: on a GPU they cannot overlap."""
     setting = parse_setting(options)
     session.begin(setting)
-    laps: dict[str, list[float]] = {f"{part}_s": [] for part in parts} if len(parts) > 1 else {}
-    if "update" in parts:
-        laps["forward_backward_s"] = []
+    laps = tuple(f"{part}_s" for part in parts) if len(parts) > 1 else ()
+    both = "update" in parts
 
-    def call() -> None:
+    def call() -> Lapped:
         times = [time.perf_counter()]
         for part in parts:
             session.run(part)
             times.append(time.perf_counter())
-        for part, start, end in zip(parts, times, times[1:], strict=False):
-            if laps:
-                laps[f"{part}_s"].append(end - start)
-        if "update" in parts:
-            laps["forward_backward_s"].append(times[2] - times[0])
+        found = dict(zip(laps, (end - start for start, end in itertools.pairwise(times)), strict=False))
+        if both:
+            found["forward_backward_s"] = times[2] - times[0]
+        return Lapped(None, found)
 
     return Work(
         call=call,
         units=setting.batch * setting.context,
         throughput="training_tokens_per_s",
         check=lambda _: _check_loss(session, model),
-        laps=laps,
+        laps=(*laps, "forward_backward_s") if both else laps,
         prepare=lambda: session.run(*before),
     )
 
@@ -163,6 +162,9 @@ class TrainingTask:
         "backward": backward,
         "forward_backward": forward_backward,
     }
+
+    def inputs(self, model: Model, params: Mapping[str, Any]) -> None:
+        """Nothing: the runtime makes random tokens of the size that the parameters ask for."""
 
     def sample(self, model: Model, batch: int) -> Any:
         raise DataError(

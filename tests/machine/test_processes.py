@@ -11,7 +11,7 @@ import time
 import pytest
 
 from benchgate.core import Unavailable
-from benchgate.machine.executors import ProcessFailed, death, in_forked_process, in_fresh_process
+from benchgate.machine.processes import ProcessFailed, death, in_forked_process, in_fresh_process
 
 
 def doubled(x):
@@ -19,7 +19,7 @@ def doubled(x):
 
 
 def process_id():
-    return os.getpid(), "test_executors" in sys.modules
+    return os.getpid(), "test_processes" in sys.modules
 
 
 def raising(message):

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import DataError, Unavailable
-from benchgate.machine.executors import ProcessFailed
-from benchgate.machine.isolation import UNITS, Isolated, limit_process_memory, parse_bytes
+from benchgate.machine.processes import UNITS, Isolated, ProcessFailed, limit_process_memory, parse_bytes
 from benchgate.pytest_plugin.outcomes import is_out_of_memory
 
 

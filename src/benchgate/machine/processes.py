@@ -1,4 +1,7 @@
-"""An object that lives in a process of its own, so that its death, its memory and its time are its own."""
+"""Functions and objects in processes of their own, so that their death, their memory and their time are their own.
+
+`in_fresh_process` and `in_forked_process` run one function; `Isolated` keeps an object that is called again and again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import multiprocessing
 import pickle
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,12 +18,79 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import BenchgateError, DataError, Unavailable
-from benchgate.machine.executors import ProcessFailed, death
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 KILLED = -9
+DEFAULT_TIMEOUT_S = 600.0
 # How long an orderly end may take before the process is killed.
 END_S = 5.0
+
+
+class ProcessFailed(BenchgateError):
+    """The process died, ran out of time or raised; the message says which."""
+
+
+def death(exitcode: int | None) -> str:
+    """Return what an exit code says: `killed by signal 9, probably out of memory`."""
+    if exitcode == KILLED:
+        return f"killed by signal {-KILLED}, probably out of memory"
+    if exitcode is not None and exitcode < 0:
+        return f"killed by signal {-exitcode}"
+    return f"died with exit code {exitcode}"
+
+
+def in_fresh_process(function: Callable[..., Any], *args: Any, timeout_s: float = DEFAULT_TIMEOUT_S) -> Any:
+    """Return `function(*args)` of a newly started interpreter. Function, arguments and result must be picklable.
+
+    Raises ProcessFailed when it dies, times out or raises; Unavailable when the arguments cannot be sent there.
+    """
+    return _in_process("spawn", function, args, timeout_s)
+
+
+def in_forked_process(function: Callable[..., Any], *args: Any, timeout_s: float = DEFAULT_TIMEOUT_S) -> Any:
+    """Return the same of a copy of this process where that is safe (Linux, before threads start), else of a fresh
+    one."""
+    return _in_process("fork" if sys.platform == "linux" else "spawn", function, args, timeout_s)
+
+
+def _in_process(method: str, function: Callable[..., Any], args: tuple[Any, ...], timeout_s: float) -> Any:
+    receiver, sender = multiprocessing.get_context(method).Pipe(duplex=False)
+    process = _started(method, _answer_once, (sender, function, args))
+    sender.close()
+    try:
+        if not receiver.poll(timeout_s):
+            raise ProcessFailed(f"no answer after {timeout_s:g} s")
+        failed, value = receiver.recv()
+    except EOFError as error:
+        process.join()
+        raise ProcessFailed(death(process.exitcode)) from error
+    finally:
+        if process.is_alive() and sys.exc_info()[0] is not None:
+            process.kill()
+        process.join()
+    if failed:
+        raise ProcessFailed(value)
+    return value
+
+
+def _started(method: str, target: Callable[..., None], args: tuple[Any, ...], daemon: bool = False) -> Any:
+    """Return the process, started. Raises Unavailable for what cannot be sent to it."""
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=target, args=args, daemon=daemon)
+    try:
+        process.start()
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise Unavailable(
+            f"cannot be sent to a process of its own ({error}); define it in a module, not a function"
+        ) from error
+    return process
+
+
+def _answer_once(sender: Any, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    try:
+        sender.send((False, function(*args)))
+    except Exception as error:
+        sender.send((True, f"{type(error).__name__}: {error}"))
 
 
 class Isolated:
@@ -30,22 +101,15 @@ class Isolated:
     """
 
     def __init__(self, factory: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> None:
-        context: Any = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+        self._pipe, theirs = multiprocessing.get_context("spawn").Pipe()
         self._timeout_s = timeout_s
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._process = context.Process(target=_serve, args=(theirs, factory, args), daemon=True)
-        try:
-            self._process.start()
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise Unavailable(
-                f"cannot be sent to a process of its own ({error}); define it in a module, not a function"
-            ) from error
+        self._process = _started("spawn", _serve, (theirs, factory, args), daemon=True)
         theirs.close()
         self._answer()
 
     def call(self, method: str, *args: Any) -> Any:
-        """What `method(*args)` returns there. Raises what it raised where that is ours or a lack of memory, else
+        """Return `method(*args)` of it there. Raises what it raised where that is ours or a lack of memory, else
         ProcessFailed; MemoryError when the system killed the process, TimeoutError when its time is over."""
         try:
             self._pipe.send((method, args))
@@ -118,7 +182,7 @@ def _first_to_go() -> None:
 
 
 def parse_bytes(text: str | int) -> int:
-    """`2GB`, `512 MiB` or a number of bytes. Raises DataError for anything else, and for nothing at all."""
+    """Return the bytes of `2GB`, `512 MiB` or a number. Raises DataError for anything else, and for nothing at all."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(|[kmg]i?)b?\s*", str(text).lower())
     size = int(Decimal(match[1]) * UNITS[match[2]]) if match else 0
     if size < 1:
