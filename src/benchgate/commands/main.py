@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -53,6 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has enough.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"benchgate: {error.strerror or error}{place}; is the working folder still there?", file=sys.stderr)
+        return UNUSABLE
+    except Exception:
+        # A mistake of ours. Python's own exit code for it is 1, which here means worse.
+        traceback.print_exc()
+        return UNUSABLE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,36 +166,30 @@ def _doctor(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _gate(arguments: argparse.Namespace, console: Console) -> int:
-    from benchgate.gate import compare as gate
-    from benchgate.project import read_settings
-    from benchgate.report.verdicts import print_findings, write_junit
-    from benchgate.results import read_records
+    from benchgate.report.verdicts import judge_files
 
-    policy = gate.parse_policy(read_settings(Path.cwd()).get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
-    current = read_records(arguments.current)
-    findings = gate.compare_sessions(current, read_records(arguments.baseline), policy)
-    failed = gate.failing(findings, arguments.strict)
-    print_findings(console, findings, failed)
-    if arguments.junit:
-        write_junit(arguments.junit, current, findings, failed)
-    return WORSE if failed else 0
+    return (
+        WORSE if judge_files(arguments.baseline, arguments.current, arguments.strict, arguments.junit, console) else 0
+    )
 
 
 def _report(arguments: argparse.Namespace, console: Console) -> int:
+    from benchgate.report.escape import visible
     from benchgate.report.summary import notes
     from benchgate.report.tables import metric_tables
     from benchgate.results import read_records
 
-    records = [record for path in arguments.files for record in read_records(path)]
+    named = [(record, str(path)) for path in arguments.files for record in read_records(path)]
+    records, files = [record for record, _ in named], [file for _, file in named] if len(arguments.files) > 1 else []
     if arguments.table:
-        return _named_table(arguments, console, records)
+        return _named_table(arguments, console, records, files)
     if arguments.out or arguments.format != "terminal":
         raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
-    for table in metric_tables(records, {}, console.width):
+    for table in metric_tables(records, {}, console.width, files):
         console.print(table)
         console.print()
     for line in notes(records):
-        console.print(line, soft_wrap=True)
+        console.print(visible(line), soft_wrap=True)
     return 0
 
 
@@ -214,11 +217,11 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record]) -> int:
+def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record], files: Sequence[str]) -> int:
     from benchgate.report.grid import rendered
 
     module, _, name = TABLES[arguments.table].partition(":")
-    text = rendered(getattr(import_module(module), name)(records), arguments.format, console.width)
+    text = rendered(getattr(import_module(module), name)(records, files), arguments.format, console.width)
     if arguments.out is None:
         print(text, end="")
     else:

@@ -14,7 +14,7 @@ from pytest_benchmark import utils as benchmark_utils
 
 from benchgate import registration
 from benchgate.core import BenchgateError, Cell, Unavailable, UnknownName, runtimes, unknown_name
-from benchgate.gate.compare import Policy, parse_policy
+from benchgate.gate.policy import Policy, parse_policy
 from benchgate.machine.devices import devices
 from benchgate.measuring.meters import meters
 from benchgate.project import read_settings
@@ -213,7 +213,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     except Unavailable as unavailable:
         _skip_or_fail(item, str(unavailable))
     ours = item.config.stash[SUITE_RUN]
-    failed = ours.judge(item.nodeid)
+    failed = ours.judge(item.nodeid, _timer_of(item))
     if failed and not ours.accept:
         pytest.fail("; ".join(map(str, failed)), pytrace=False)
     return result
@@ -278,7 +278,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    print_summary(terminalreporter, config.stash[SUITE_RUN])
+    print_summary(terminalreporter, config.stash[SUITE_RUN].summary())
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:
@@ -288,6 +288,15 @@ def _cell_of(item: pytest.Item) -> Cell | None:
         return None
     cell = Cell(*(params[axis] for axis in matrix.AXES))
     return cell if cell.runtime in runtimes else None
+
+
+def _timer_of(item: Any) -> str | None:
+    """The clock and the garbage collector's setting of the test's rounds; None for a test without timed rounds."""
+    stats = getattr(item.funcargs.get("benchmark"), "stats", None)
+    if stats is None:
+        return None
+    clock: Any = benchmark_utils.NameWrapper(stats.options["timer"])  # type: ignore[no-untyped-call]
+    return f"{clock}, no garbage collection" if stats.options["disable_gc"] else str(clock)
 
 
 def _params_of(item: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from benchgate.core import BenchgateError, Cell, Registry, Runtime, all_needs, models, runtimes, schemes, task_of
-from benchgate.gate.compare import parse_tolerances
+from benchgate.gate.policy import parse_tolerances
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages
 
