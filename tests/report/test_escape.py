@@ -24,7 +24,7 @@ SHOWN = r"a\x1b[2Jb\x00c d\u202ee\ud800"
     ("written", "text", "expected"),
     [
         (visible, EVIL, SHOWN),
-        (visible, "größer – 10 µs", "größer – 10 µs"),
+        (visible, "größer 10 %", "größer 10 %"),
         (markdown, "a|b <i> [x](y) *z* `c` &lt; R&D", r"a\|b &lt;i&gt; \[x\](y) \*z\* \`c\` &amp;lt; R&D"),
         (markdown, "snake_case", "snake_case"),
         (latex, r"50 % of $x_1$ \input{f}", r"50 \% of \$x\_1\$ \textbackslash{}input\{f\}"),

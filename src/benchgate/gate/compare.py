@@ -1,6 +1,6 @@
 """The gate: pure functions over records. Nothing is read, measured or printed here.
 
-`compare(record, baselines)` answers for one cell, `compare_sessions` for two sets of records. comparable.py decides what
+`compare(record, baselines)` answers for one cell, `compare_sessions` for two sets. comparable.py decides what
 may be compared, policy.py puts the tolerances into the record, baselines.py says which baseline counts.
 """
 

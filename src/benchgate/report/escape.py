@@ -45,7 +45,7 @@ def latex(text: str) -> str:
 def csv_cell(text: str) -> str:
     """The text as a CSV cell that no spreadsheet computes: an apostrophe before what would be a formula."""
     lines = "\n".join(_escaped(line) for line in text.split("\n"))
-    return f"'{lines}" if lines.lstrip().startswith(FORMULA) else lines
+    return f"'{lines}" if text.lstrip().startswith(FORMULA) else lines
 
 
 def in_figure(text: str) -> str:
