@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from benchgate.core import Metric
-from benchgate.core.metrics import TABLE, metric
+from benchgate.core.metrics import GROUPS, TABLE, Row, metric
 from benchgate.results import OUTCOMES, Record
 
 KEY = "benchmarks/test_spam.py::test_latency[spam-fp32-torch-cpu]"
@@ -42,13 +42,25 @@ _objects = st.dictionaries(st.text(max_size=6), _json, max_size=3)
 _texts = st.dictionaries(st.text(max_size=6), st.text(max_size=6), max_size=3)
 any_metric = st.builds(
     Metric,
-    value=finite,
+    value=finite.map(abs),
     unit=st.text(max_size=5),
     better=st.sampled_from(["lower", "higher"]),
     n=st.integers(1, 10**6),
     low=st.none() | finite,
     high=st.none() | finite,
     method=st.text(max_size=10),
+)
+any_row = st.builds(
+    Row,
+    name=st.text(max_size=6),
+    unit=st.text(max_size=5),
+    better=st.sampled_from(["lower", "higher"]),
+    group=st.sampled_from(GROUPS),
+    title=st.text(max_size=6),
+    tolerance=st.none() | finite.map(abs),
+    absolute=st.booleans(),
+    slack=finite.map(abs),
+    signed=st.booleans(),
 )
 records = st.builds(
     Record,
@@ -65,6 +77,7 @@ records = st.builds(
     packages=_texts,
     kernel=_objects,
     details=_objects,
+    rows=st.dictionaries(st.sampled_from([*TABLE, "own_metric"]), any_row, max_size=2),
 )
 
 

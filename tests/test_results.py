@@ -94,21 +94,36 @@ def metric_block(**changes) -> dict:
         ({k: v for k, v in block().items() if k != "metrics"}, "broken benchgate record .*metrics"),
         ({k: v for k, v in block().items() if k != "key"}, "broken benchgate record .*key"),
         (block(metrics=[]), "broken benchgate record"),
-        (block(metrics={"top1": 0.5}), "broken benchgate record"),
+        (block(metrics={"top1": 0.5}), r"broken benchgate record \(metrics.top1: .*, got 0.5\); measure it again"),
+        (block(key=None), r"\(key: Input should be a valid string, got None\)"),
+        (block(params=None), "params: "),
+        (block(details=[]), "details: "),
+        (block(details={"warm_up": None}), "details.warm_up: "),
+        (block(details={"floors": [1]}), "details.floors.0: "),
+        (block(details={"laps": {"ttft_s": ["x"]}}), "details.laps.ttft_s.0: "),
+        (block(details={"fidelity": {"reference": "a", "metrics": None}}), "details.fidelity.metrics: "),
+        (block(machine=[]), "machine: "),
+        (block(packages={"torch": 2}), "packages.torch: "),
+        (block(rows={"top1": {"better": "up"}}), "rows.top1"),
+        (block(outcome=["passed"]), "outcome: "),
+        (metric_block(value=-1, unit="1"), "top1 is -1 1, which cannot be below 0"),
+        (metric_block(value=True), "metrics.top1.value: .*, got True"),
+        (metric_block(n="5"), "metrics.top1.n: .*, got '5'"),
+        (metric_block(unit=None), "metrics.top1.unit: "),
         (block(cell={"model": "spam"}), "broken benchgate record .*scheme"),
         (block(cell="spam-fp32-torch-cpu"), "broken benchgate record"),
         (block(outcome="splendid"), "unknown outcome 'splendid'; allowed: passed, failed"),
-        (metric_block(value=float("nan")), "broken benchgate record .*nan is not finite"),
-        (metric_block(value=float("inf")), "inf is not finite"),
+        (metric_block(value=float("nan")), r"broken benchgate record \(metrics.top1.value: .*, got nan\)"),
+        (metric_block(value=float("inf")), "metrics.top1.value: .* got inf"),
         (metric_block(value="fast"), "broken benchgate record .*fast"),
         (metric_block(value=None), "broken benchgate record"),
-        (metric_block(low=float("nan")), "nan is not finite"),
+        (metric_block(low=float("nan")), "metrics.top1.low: .* got nan"),
         (metric_block(high="fast"), "broken benchgate record .*fast"),
         (metric_block(examples="1 0 nan"), "broken benchgate record .*examples"),
         (metric_block(examples="1 zero"), "broken benchgate record .*zero"),
         (metric_block(examples=[1, 0]), "broken benchgate record"),
         (metric_block(examples="1 " * (MAX_EXAMPLES + 1)), "broken benchgate record .*at most 20000"),
-        (metric_block(better="faster"), "better='faster' is neither 'lower' nor 'higher'"),
+        (metric_block(better="faster"), "metrics.top1.better: .*'lower' or 'higher', got 'faster'"),
     ],
 )
 def test_a_block_that_is_no_record_is_refused_by_place(broken, said, tmp_path):
@@ -124,6 +139,11 @@ def test_a_block_that_is_no_record_is_refused_by_place(broken, said, tmp_path):
         ("", "not valid JSON"),
         ('{"benchmarks": [', "not valid JSON .*make it again with `pytest .*--benchmark-json="),
         ("[" * 100_000, "not valid JSON"),
+        ("[" * 500 + "]" * 500, "nested deeper than 100"),
+        ('{"benchmarks": [' + "9" * 5000 + "]}", "not valid JSON .*4300"),
+        ('{"benchmarks": [' + "9" * 400 + "]}", "not valid JSON .*400 digits"),
+        (r'{"benchmarks": ["\ud800"]}', "not valid JSON .*surrogates"),
+        ("\ufeff{}", "not valid JSON .*BOM"),
         ("[]", "not a pytest-benchmark document"),
         ('"text"', "not a pytest-benchmark document"),
         ('{"version": 3}', "not a pytest-benchmark document"),
@@ -133,6 +153,7 @@ def test_a_block_that_is_no_record_is_refused_by_place(broken, said, tmp_path):
         ('{"benchmarks": [], "benchgate": null}', "has no benchgate records"),
         ('{"benchmarks": [], "benchgate": [1]}', "has no benchgate records"),
         ('{"benchmarks": [], "benchgate": {"untimed": null}}', "has no benchgate records"),
+        ('{"benchmarks": [{"extra_info": ["benchgate"]}, {"extra_info": 3}]}', "has no benchgate records"),
     ],
 )
 def test_a_file_that_is_something_else_is_refused_by_name(tmp_path, content, said):
@@ -147,6 +168,18 @@ def test_a_file_that_is_not_utf8_is_refused_by_name(tmp_path):
     path.write_bytes(b'{"benchmarks": "\xff"}')
     with pytest.raises(ResultsError, match=r"out\.json: not valid JSON"):
         read_records(path)
+
+
+def test_a_file_that_is_too_large_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "MAX_BYTES", 100)
+    with pytest.raises(ResultsError, match=r"out\.json: larger than 100 bytes"):
+        read_records(written(tmp_path, " " * 101))
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    broken = replace(a_record(), metrics={"top1": Metric(0.5, "1", "higher", low=float("nan"))})
+    with pytest.raises(ResultsError, match="top1 low is nan; it is not written"):
+        results.write_records(tmp_path / "out.json", [broken])
 
 
 def test_a_missing_file_is_refused_with_what_to_look_at(tmp_path):

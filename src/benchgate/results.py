@@ -1,7 +1,8 @@
 """Records: what is kept of one measured cell; reading and writing them in pytest-benchmark's JSON.
 
 A Record lives in `extra_info["benchgate"]` of one benchmark of a pytest-benchmark document. Its `schema` number grows
-when a field changes meaning; `UPGRADES` turns an older block into today's, a newer one is refused.
+when a field changes meaning; `UPGRADES` turns an older block into today's, a newer one is refused. What a file holds is
+checked in two places, both here: `read_document` for JSON, `parse_record` for our part of it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import MAX_EXAMPLES, BenchgateError, Cell, Metric
+from benchgate.core.metrics import Row, refusal
 
-SCHEMA = 1
+SCHEMA = 2
 PASSED = "passed"
 OUTCOMES = (PASSED, "failed", "skipped", "oom", "error", "timeout", "accepted")
 
-# From schema number to the function that makes the next one of it. Empty while there is one schema.
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+# From schema number to the function that makes the next one of it.
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    # 2 holds the rows of its metrics. Without them those of the table and of the project hold.
+    1: lambda block: {**block, "schema": 2, "rows": {}},
+}
+
+# No results file is larger, nested deeper, or holds longer integers.
+MAX_BYTES = 2**29
+MAX_DEPTH = 100
+MAX_INTEGER = 10**300
 
 
 class ResultsError(BenchgateError):
@@ -32,7 +42,8 @@ class Record:
     """One measured cell. `key` is the test's node id, what baselines are looked up by.
 
     `metrics` holds what was measured, `missing` why the rest was not (metric -> reason); a name is never in both.
-    `params` are the test's other parameters, `details` what explains the figures (warm-up, data set, threads).
+    `params` are the test's other parameters, `details` what explains the figures (warm-up, data set, threads). `rows`
+    are the metric table's rows of these metrics with the tolerances that held for this cell when it was measured.
     """
 
     key: str
@@ -48,6 +59,7 @@ class Record:
     packages: Mapping[str, str] = field(default_factory=dict)
     kernel: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Row] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -66,37 +78,41 @@ class Record:
         return cls(key, asdict(cell), "")
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, as `parse_record` reads it."""
         return {**asdict(self), "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()}}
 
 
 def parse_record(block: Any, where: str) -> Record:
     """Our block of one benchmark as a Record. Raises ResultsError naming `where` for what is not one."""
+    from benchgate.record_schema import fault
+
     if not isinstance(block, dict) or not isinstance(block.get("schema"), int):
         raise ResultsError(f"{where}: not a benchgate record (no integer 'schema'); measure it again to replace it")
     block = _upgraded(block, where)
-    known = {f.name for f in fields(Record)}
+    if reason := fault(block):
+        raise ResultsError(f"{where}: broken benchgate record ({reason}); measure it again to replace it")
+    values = {f.name: block[f.name] for f in fields(Record) if f.name in block}
+    values["rows"] = {name: _only_known(Row, row) for name, row in block.get("rows", {}).items()}
     try:
-        values = {k: v for k, v in block.items() if k in known}
-        values["metrics"] = {name: _parse_metric(m) for name, m in block["metrics"].items()}
-        Cell(**block["cell"])
-        record = Record(**values)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        values["metrics"] = {name: _parse_metric(name, m, values["rows"]) for name, m in block["metrics"].items()}
+    except (ValueError, OverflowError) as error:
         raise ResultsError(f"{where}: broken benchgate record ({error}); measure it again to replace it") from error
+    record = Record(**values)
     if record.outcome not in (*OUTCOMES, "running"):
         raise ResultsError(f"{where}: unknown outcome {record.outcome!r}; allowed: {', '.join(OUTCOMES)}")
     return record
 
 
-def _parse_metric(raw: Mapping[str, Any]) -> Metric:
-    numbers = {name: float(raw[name]) for name in ("low", "high") if raw.get(name) is not None}
-    numbers["value"] = float(raw["value"])
-    for name, number in numbers.items():
-        if not math.isfinite(number):
-            raise ValueError(f"{name} {raw[name]!r} is not finite")
-    if raw["better"] not in ("lower", "higher"):
-        raise ValueError(f"better={raw['better']!r} is neither 'lower' nor 'higher'")
-    known = {f.name for f in fields(Metric)}
-    return Metric(**{**{k: v for k, v in raw.items() if k in known}, **numbers, "examples": _parse_examples(raw)})
+def _only_known(shape: Any, values: Mapping[str, Any]) -> Any:
+    """An object of the fields that this version knows."""
+    return shape(**{f.name: values[f.name] for f in fields(shape) if f.name in values})
+
+
+def _parse_metric(name: str, raw: Mapping[str, Any], rows: Mapping[str, Row]) -> Metric:
+    metric: Metric = _only_known(Metric, {**raw, "examples": _parse_examples(raw)})
+    if reason := refusal(name, metric, rows.get(name)):
+        raise ValueError(reason)
+    return metric
 
 
 def _parse_examples(raw: Mapping[str, Any]) -> tuple[float, ...]:
@@ -122,14 +138,19 @@ def _upgraded(block: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A pytest-benchmark JSON document. Raises ResultsError for a file that is missing, broken or something else."""
+    """A pytest-benchmark document with a list "benchmarks". Raises ResultsError for anything else, naming the file."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ResultsError(
-            f"{path}: cannot be read ({error.strerror}); `ls {path.parent}` shows what is there"
-        ) from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ResultsError(f"{path}: cannot be read ({reason}); `ls {path.parent}` shows what is there") from error
+    if len(content) > MAX_BYTES:
+        raise ResultsError(f"{path}: larger than {MAX_BYTES:,} bytes; give a file that `pytest --benchmark-json` wrote")
+    try:
+        document = json.loads(content.decode("utf-8"))
+        _check(document)
+    except (ValueError, RecursionError) as error:
         raise ResultsError(
             f"{path}: not valid JSON ({error}); make it again with `pytest ... --benchmark-json={path}`"
         ) from error
@@ -138,16 +159,36 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
+def _check(document: Any) -> None:
+    """Raises ValueError for what JSON may hold and nothing here can work with: very deep, very large, half a letter."""
+    layer, depth = [document], 0
+    while layer:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        below: list[Any] = []
+        for value in layer:
+            if isinstance(value, dict):
+                below += value
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+                raise ValueError(f"a number of {len(str(abs(value)))} digits")
+            elif isinstance(value, str) and not value.isascii():
+                # Half of a surrogate pair cannot be printed: UnicodeEncodeError, which is a ValueError.
+                value.encode("utf-8")
+        layer, depth = below, depth + 1
+
+
 def records_of(document: Mapping[str, Any], where: str) -> list[Record]:
     """All our records in a document, also those without timings (skipped, crashed); foreign ones are passed over."""
-    blocks = [
-        bench["extra_info"]["benchgate"]
-        for bench in document["benchmarks"]
-        if isinstance(bench, dict) and "benchgate" in (bench.get("extra_info") or {})
-    ]
+    infos = [bench.get("extra_info") for bench in document["benchmarks"] if isinstance(bench, dict)]
+    blocks = [info["benchgate"] for info in infos if isinstance(info, dict) and "benchgate" in info]
     own = document.get("benchgate")
-    blocks += (own.get("untimed") or []) if isinstance(own, dict) else []
-    return [parse_record(block, f"{where}[{index}]") for index, block in enumerate(blocks)]
+    untimed = own.get("untimed") if isinstance(own, dict) else None
+    if untimed is not None and not isinstance(untimed, list):
+        raise ResultsError(f"{where}: its benchgate part has no list 'untimed'; measure it again to replace it")
+    return [parse_record(block, f"{where}[{index}]") for index, block in enumerate([*blocks, *(untimed or ())])]
 
 
 def read_records(path: Path) -> list[Record]:
@@ -161,7 +202,14 @@ def read_records(path: Path) -> list[Record]:
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
-    """A document of records that pytest-benchmark did not time, as `read_records` reads them."""
+    """Write a document of records that pytest-benchmark did not time, as `read_records` reads them.
+
+    Raises ResultsError for a place that cannot be written and for a figure that could not be read again.
+    """
+    for record in records:
+        for name, metric in record.metrics.items():
+            if reason := refusal(name, metric, record.rows.get(name)):
+                raise ResultsError(f"{record.key}: {reason}; it is not written")
     document = {"benchmarks": [], "benchgate": {"untimed": [record.as_dict() for record in records]}}
     try:
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

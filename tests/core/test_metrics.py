@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from benchgate.core import BenchgateError, Metric
-from benchgate.core.metrics import GROUPS, ROWS, TABLE, Row, add_row, metric, row_of
+from benchgate.core.metrics import GROUPS, ROWS, TABLE, Row, add_row, metric, refusal, row_of
+from benchgate.gate.comparable import NEEDS, PARTS
 from benchgate.report.tables import HIDDEN
 
 SUFFIX_UNITS = {"_s": "s", "_bytes": "B", "_w": "W", "_per_s": "/s"}
@@ -34,7 +38,12 @@ def test_the_unit_is_in_the_name_of_everything_measured_in_si_units(row):
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_depends_on_the_machine_is_never_compared_across_machines(row):
-    assert row.across_machines is (row.group in ("accuracy", "size"))
+    assert ("machine" in NEEDS[row.group]) is (row.group not in ("accuracy", "size"))
+
+
+def test_every_group_says_what_must_be_equal():
+    assert set(NEEDS) == set(GROUPS)
+    assert {part for needed in NEEDS.values() for part in needed} == set(PARTS)
 
 
 @pytest.mark.parametrize("name", ["top1", "ap", "exact_match", "rouge_l"])
@@ -75,8 +84,39 @@ def test_a_suites_own_metric_is_gated_once_it_has_a_row(monkeypatch):
     [
         (Row("top1", "1", "higher", "accuracy", "mine"), "has a row already"),
         (Row("spam", "1", "higher", "acuracy", "spam"), "did you mean 'accuracy'"),
+        (Row("spam", "1/s", "higher", "throughput", "spam", tolerance=1), "never fails, got 1"),
+        (Row("spam", "s", "lower", "time", "spam", tolerance=-0.1), "a number >= 0"),
     ],
 )
 def test_a_row_that_cannot_be_added(row, said):
     with pytest.raises(BenchgateError, match=said):
         add_row(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("latency_median_s", {"value": -1e-9}, "latency_median_s is -1e-09 s, which cannot be below 0"),
+        ("size_bytes", {"value": -1}, "size_bytes is -1 B, which cannot be below 0"),
+        ("top1", {"value": float("nan")}, "top1 is nan"),
+        ("top1", {"value": 1, "low": float("nan")}, "top1 low is nan"),
+        ("top1", {"value": 1, "high": float("inf")}, "top1 high is inf"),
+        ("top1", {"value": 1, "examples": (1.0, float("nan"))}, "top1 has single results that are not finite"),
+        ("latency_median_s", {"value": 0}, None),
+        ("kl_mean", {"value": -1e-9}, None),
+        ("log_perplexity_delta", {"value": -0.5}, None),
+        ("of_my_own", {"value": -3}, None),
+    ],
+)
+def test_what_cannot_be_is_refused_when_it_is_measured(name, fields, said):
+    known = TABLE.get(name)
+    unit, better = (known.unit, known.better) if known else ("1", "lower")
+    assert refusal(name, Metric(unit=unit, better=better, **fields)) == said
+
+
+def test_a_metric_holds_plain_numbers_whatever_the_scorer_returned():
+    found = Metric(np.float32(0.5), "1", "higher", np.int64(3), np.float64(0.25), np.float32(1), examples=np.ones(2))
+    assert json.loads(json.dumps(found.as_dict())) == {
+        "value": 0.5, "unit": "1", "better": "higher", "n": 3, "low": 0.25, "high": 1.0, "method": "", "examples": "1 1"
+    }  # fmt: skip
+    assert found.examples == (1.0, 1.0)

@@ -6,8 +6,8 @@ import pytest
 
 from benchgate.core import BenchgateError
 from benchgate.core.metrics import TABLE
-from benchgate.gate import compare as gate
-from benchgate.gate.compare import Policy
+from benchgate.gate import policy as gate
+from benchgate.gate.policy import Policy
 from tests.builders import KEY
 from tests.gate.test_compare import verdict
 
@@ -76,6 +76,8 @@ def test_parse_policy_reads_the_projects_table():
         ({"top1": float("nan")}, "gate.top1: .* got nan"),
         ({"top1": float("inf")}, "gate.top1: .* got inf"),
         ({"top1": None}, "gate.top1: .* got None"),
+        ({"throughput_per_s": 1}, "gate.throughput_per_s: higher is better: .* a tolerance >= 1 never fails, got 1"),
+        ({"cells": {"*": {"decode_tokens_per_s": 1.5}}}, r"cells.*never fails, got 1.5"),
         ({"cells": 0.1}, "gate.cells: must be a table"),
         ({"cells": {"*int8*": 0.1}}, r'gate.cells."\*int8\*": must be a table of metric = tolerance, got 0.1'),
         ({"cells": {"*int8*": {"topp1": 0.1}}}, r'gate.cells."\*int8\*": unknown metric .* did you mean \'top1\''),

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from benchgate.core import Metric
-from benchgate.gate import compare as gate
 from benchgate.report.tables import HIDDEN, labels, metric_tables
 from tests.builders import a_record
+from tests.gate.test_compare import compared
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (80, 200)
@@ -59,7 +59,7 @@ def example() -> tuple[list, dict]:
     failed = record("int4", {}, outcome="oom", reason="out of memory")
     short = record("bf16", {"latency_median_s": 2.5, "energy_j_per_call": 0.5}, missing={"latency_p90_s": "n=5"})
     before = {**INT8, "latency_median_s": 0.005, "top1": 0.61, "size_bytes": 200_000_000}
-    findings = {int8.key: gate.compare(int8, [record("int8-weight-only", before)])}
+    findings = {int8.key: compared(int8, record("int8-weight-only", before))}
     return [fp32, int8, failed, short], findings
 
 
@@ -139,7 +139,7 @@ def test_a_suites_own_metric_has_a_column():
 
 def test_a_baseline_of_another_machine_shows_no_change():
     now, before = record("fp32", FP32), record("fp32", {**FP32, "latency_median_s": 1.0}, machine={"cpu": "other"})
-    text = drawn([now], {now.key: gate.compare(now, [before])}, 200)
+    text = drawn([now], {now.key: compared(now, before)}, 200)
     assert "-98" not in text
 
 

@@ -9,10 +9,8 @@ from rich.console import Console
 
 from benchgate import registration
 from benchgate.commands.exits import WORSE
-from benchgate.gate import compare as gate
-from benchgate.project import read_settings, working_folder
-from benchgate.report.verdicts import print_findings, write_junit
-from benchgate.results import read_records
+from benchgate.project import working_folder
+from benchgate.report.verdicts import judge_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +22,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     root = registration.load_project(working_folder())
-    policy = gate.parse_policy(read_settings(root).get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
-    current = read_records(arguments.current)
-    findings = gate.compare_sessions(current, read_records(arguments.baseline), policy)
-    failed = gate.failing(findings, arguments.strict)
-    print_findings(console, findings, failed)
-    if arguments.junit:
-        write_junit(arguments.junit, current, findings, failed)
-    return WORSE if failed else 0
+    worse = judge_files(arguments.baseline, arguments.current, arguments.strict, arguments.junit, console, root)
+    return WORSE if worse else 0

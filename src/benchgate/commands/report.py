@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchgate.core import BenchgateError
+from benchgate.report.escape import visible
 from benchgate.report.grid import rendered
 from benchgate.report.summary import notes
 from benchgate.report.tables import metric_tables
@@ -29,22 +30,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    records = [record for path in arguments.files for record in read_records(path)]
+    named = [(record, str(path)) for path in arguments.files for record in read_records(path)]
+    records, files = [record for record, _ in named], [file for _, file in named] if len(arguments.files) > 1 else []
     if arguments.table:
-        return _named_table(arguments, console, records)
+        return _named_table(arguments, console, records, files)
     if arguments.out or arguments.format != "terminal":
         raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
-    for table in metric_tables(records, {}, console.width):
+    for table in metric_tables(records, {}, console.width, files):
         console.print(table)
         console.print()
     for line in notes(records):
-        console.print(line, soft_wrap=True)
+        console.print(visible(line), soft_wrap=True)
     return 0
 
 
-def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record]) -> int:
+def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record], files: list[str]) -> int:
     module, _, name = TABLES[arguments.table].partition(":")
-    text = rendered(getattr(import_module(module), name)(records), arguments.format, console.width)
+    text = rendered(getattr(import_module(module), name)(records, files), arguments.format, console.width)
     if arguments.out is None:
         print(text, end="")
     else:

@@ -1,12 +1,14 @@
 """The metric table: one row a metric, read by the gate, the tables, the plots and the docs.
 
-`tolerance` is the relative change for the worse that the gate lets pass (None: shown, never gated).
-`across_machines` marks what may be compared between different machines: sizes and accuracies.
-`absolute` marks tolerances that are differences, not ratios (accuracies near 0 would make ratios meaningless).
+`tolerance` is the relative change for the worse that the gate lets pass (None: shown, never gated). `absolute` marks
+tolerances that are differences, not ratios (accuracies near 0 would make ratios meaningless). `slack` is a difference
+that never counts, however small the baseline is: rounding is no regression of a KL of exactly 0. `signed` marks figures
+that may be below 0. `group` decides what must be equal before two figures are compared: see gate/comparable.py.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,20 +18,26 @@ from benchgate.core.words import Better, Metric
 
 @dataclass(frozen=True)
 class Row:
+    """One metric: its unit, direction, group and column title, and what the gate lets pass."""
+
     name: str
     unit: str
     better: Better
     group: str
     title: str
     tolerance: float | None = None
-    across_machines: bool = False
     absolute: bool = False
+    slack: float = 0.0
+    signed: bool = False
 
 
 # Times: the median gates (one slow round must not fail a merge), the rest is for the reader. 20 % is about the
 # least that stored wall times of a shared machine can bear; the docs tell how to tighten it on a quiet one.
 TIME_TOLERANCE = 0.20
 ACCURACY_TOLERANCE = 0.01
+# Above the rounding of single precision, which leaves a model compared with itself near 0 nat and on either side of
+# it, and below the 4e-6 nat that the mildest compression in docs/language-models.md costs.
+KL_SLACK = 1e-6
 
 
 def _times(group: str, names: Mapping[str, str]) -> list[Row]:
@@ -38,8 +46,7 @@ def _times(group: str, names: Mapping[str, str]) -> list[Row]:
 
 def _accuracies(names: Mapping[str, str]) -> list[Row]:
     return [
-        Row(name, "1", "higher", "accuracy", title, ACCURACY_TOLERANCE, across_machines=True, absolute=True)
-        for name, title in names.items()
+        Row(name, "1", "higher", "accuracy", title, ACCURACY_TOLERANCE, absolute=True) for name, title in names.items()
     ]
 
 
@@ -69,7 +76,7 @@ ROWS = [
     Row("forward_backward_s", "s", "lower", "time", "fwd+bwd", TIME_TOLERANCE),
     Row("step_s", "s", "lower", "time", "step", TIME_TOLERANCE),
     Row("update_s", "s", "lower", "time", "update", TIME_TOLERANCE),
-    Row("overhead_s", "s", "lower", "time", "overhead"),
+    Row("overhead_s", "s", "lower", "time", "overhead", signed=True),
     Row("throughput_per_s", "1/s", "higher", "throughput", "items/s", TIME_TOLERANCE),
     Row("prefill_tokens_per_s", "tokens/s", "higher", "throughput", "prefill tok/s", TIME_TOLERANCE),
     Row("decode_tokens_per_s", "tokens/s", "higher", "throughput", "decode tok/s", TIME_TOLERANCE),
@@ -100,14 +107,14 @@ ROWS = [
             "token_f1": "token F1",
         }
     ),
-    Row("perplexity", "1", "lower", "accuracy", "perplexity", 0.02, across_machines=True),
-    Row("kl_mean", "nat", "lower", "accuracy", "KL mean", 0.10, across_machines=True),
-    Row("kl_p99", "nat", "lower", "accuracy", "KL P99", 0.20, across_machines=True),
-    Row("log_perplexity_delta", "nat", "lower", "accuracy", "log ppl diff", 0.02, across_machines=True, absolute=True),
-    Row("chrf", "1", "higher", "accuracy", "chrF", 0.01, across_machines=True),
-    Row("bleu", "1", "higher", "accuracy", "BLEU", 0.01, across_machines=True),
-    Row("rouge_l", "1", "higher", "accuracy", "ROUGE-L", ACCURACY_TOLERANCE, across_machines=True, absolute=True),
-    Row("images_excluded", "images", "lower", "accuracy", "excluded", 0.0, across_machines=True, absolute=True),
+    Row("perplexity", "1", "lower", "accuracy", "perplexity", 0.02),
+    Row("kl_mean", "nat", "lower", "accuracy", "KL mean", 0.10, slack=KL_SLACK, signed=True),
+    Row("kl_p99", "nat", "lower", "accuracy", "KL P99", 0.20, slack=10 * KL_SLACK, signed=True),
+    Row("log_perplexity_delta", "nat", "lower", "accuracy", "log ppl diff", 0.02, absolute=True, signed=True),
+    Row("chrf", "1", "higher", "accuracy", "chrF", 0.01),
+    Row("bleu", "1", "higher", "accuracy", "BLEU", 0.01),
+    Row("rouge_l", "1", "higher", "accuracy", "ROUGE-L", ACCURACY_TOLERANCE, absolute=True),
+    Row("images_excluded", "images", "lower", "accuracy", "excluded", 0.0, absolute=True),
     Row("peak_native_bytes", "B", "lower", "memory", "peak alloc", 0.05),
     Row("peak_rss_bytes", "B", "lower", "memory", "peak RSS", 0.10),
     Row("peak_device_bytes", "B", "lower", "memory", "peak device", 0.05),
@@ -116,9 +123,9 @@ ROWS = [
     Row("peak_optimizer_bytes", "B", "lower", "memory", "optimizer", 0.05),
     Row("peak_activations_bytes", "B", "lower", "memory", "activations", 0.05),
     Row("peak_step_bytes", "B", "lower", "memory", "step", 0.05),
-    Row("size_bytes", "B", "lower", "size", "disk", 0.01, across_machines=True),
-    Row("size_memory_bytes", "B", "lower", "size", "weights", 0.01, across_machines=True),
-    Row("bits_per_weight", "bit", "lower", "size", "bits/weight", 0.01, across_machines=True),
+    Row("size_bytes", "B", "lower", "size", "disk", 0.01),
+    Row("size_memory_bytes", "B", "lower", "size", "weights", 0.01),
+    Row("bits_per_weight", "bit", "lower", "size", "bits/weight", 0.01),
     Row("energy_j_per_call", "J", "lower", "energy", "energy", TIME_TOLERANCE),
     Row("power_w", "W", "lower", "energy", "power"),
 ]
@@ -128,16 +135,28 @@ GROUPS = ("time", "throughput", "accuracy", "memory", "size", "energy")
 
 
 def add_row(row: Row) -> Row:
-    """Give a suite's own metric its row: a tolerance, so that it is gated, a column title, a unit.
+    """Return `row` after giving a suite's own metric it: a tolerance, so that it is gated, a column title, a unit.
 
-    Called at import, beside the task that returns the metric. Raises DuplicateName for a name that has another row.
+    Called at import, beside the task that returns the metric. Raises DuplicateName for a name that has another row, and
+    BenchgateError for an unknown group or a tolerance that could never fail.
     """
     if TABLE.get(row.name, row) != row:
         raise DuplicateName(f"metric {row.name!r} has a row already: {TABLE[row.name]}; choose another name")
     if row.group not in GROUPS:
         raise BenchgateError(f"metric {row.name!r}: {unknown_name('group', row.group, GROUPS)}")
+    if row.tolerance is not None and (reason := bad_tolerance(row, row.tolerance)):
+        raise BenchgateError(f"metric {row.name!r}: {reason}")
     TABLE[row.name] = row
     return row
+
+
+def bad_tolerance(row: Row, value: object) -> str | None:
+    """The reason why `value` is no tolerance of this metric, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        return f"a tolerance is a number >= 0 (0.1 = 10 %), got {value!r}"
+    if row.better == "higher" and not row.absolute and value >= 1:
+        return f"higher is better: it can lose 100 % at most, so that a tolerance >= 1 never fails, got {value!r}"
+    return None
 
 
 def row_of(name: str, metric: Metric) -> Row:
@@ -145,7 +164,25 @@ def row_of(name: str, metric: Metric) -> Row:
     known = TABLE.get(name)
     if known is not None:
         return known
-    return Row(name, metric.unit, metric.better, "accuracy", name.replace("_", " "))
+    return Row(name, metric.unit, metric.better, "accuracy", name.replace("_", " "), signed=True)
+
+
+def refusal(name: str, metric: Metric, row: Row | None = None) -> str | None:
+    """The reason why a figure must not be kept, or None: NaN, infinity, a time or size below 0.
+
+    No comparison with NaN ever fails, and a negative time is better than any other. `row` is the metric's own row where
+    this process does not know it.
+    """
+    numbers = {"": metric.value, "low ": metric.low, "high ": metric.high}
+    for bound, number in numbers.items():
+        if number is not None and not math.isfinite(number):
+            return f"{name} {bound}is {number}"
+    if not all(map(math.isfinite, metric.examples)):
+        return f"{name} has single results that are not finite"
+    row = row or row_of(name, metric)
+    if metric.value < 0 and not row.signed:
+        return f"{name} is {metric.value:g} {metric.unit}, which cannot be below 0"
+    return None
 
 
 def metric(name: str, value: float, **fields: object) -> Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -63,6 +64,15 @@ class Metric:
     high: float | None = None
     method: str = ""
     examples: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Scorers return numpy's numbers, which compare like ours and which no JSON can hold.
+        object.__setattr__(self, "value", float(self.value))
+        object.__setattr__(self, "n", operator.index(self.n))
+        for bound in ("low", "high"):
+            number = getattr(self, bound)
+            object.__setattr__(self, bound, None if number is None else float(number))
+        object.__setattr__(self, "examples", tuple(map(float, self.examples)))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready. The examples are one text, six digits each: a list takes a line an item in an indented file."""

@@ -1,185 +1,95 @@
-"""The gate: pure functions over records and the metric table. Nothing is read, measured or printed here.
+"""The gate: pure functions over records. Nothing is read, measured or printed here.
 
-`compare(record, baselines, policy)` answers for one cell, `compare_sessions` for two whole sets of records.
-This first form holds a value against the median of its comparable baselines with a tolerance a metric.
+`compare(record, baselines)` answers for one cell, `compare_sessions` for two sets. comparable.py decides what
+may be compared, policy.py puts the tolerances into the record, baselines.py says which baseline counts.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
 
-from benchgate.core import BenchgateError, Metric, unknown_name
-from benchgate.core.metrics import TABLE, Row, row_of
-from benchgate.machine.fingerprint import differences
+from benchgate.core.metrics import Row, row_of
+from benchgate.gate.baselines import Baselines, anchor, worse_by
+from benchgate.gate.comparable import comparable, other_cell, unstable
+from benchgate.gate.findings import Finding, Kind
+from benchgate.gate.policy import Policy, resolved
 from benchgate.results import Record
 
-Kind = Literal["regressed", "improved", "unchanged", "informative", "new", "gone", "not compared", "no longer measured"]
-FAILING: frozenset[str] = frozenset({"regressed", "no longer measured"})
-STRICT: frozenset[str] = FAILING | {"new", "gone"}
+VERDICTS: dict[int, Kind] = {1: "regressed", 0: "unchanged", -1: "improved"}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What the gate has to say of one metric of one cell (`metric` is "" for the cell as a whole)."""
-
-    kind: Kind
-    key: str
-    metric: str = ""
-    now: float | None = None
-    baseline: float | None = None
-    tolerance: float | None = None
-    reason: str = ""
-
-    @property
-    def change(self) -> float | None:
-        """(now - baseline) / |baseline|; None where the baseline is 0 or there is none."""
-        if self.now is None or not self.baseline:
-            return None
-        return (self.now - self.baseline) / abs(self.baseline)
-
-    def __str__(self) -> str:
-        if not self.metric:
-            return f"{self.key}: {self.kind}" + (f": {self.reason}" if self.reason else "")
-        if self.now is None or self.baseline is None:
-            return f"{self.metric} {self.kind}: {self.reason}"
-        change = "" if self.change is None else f" ({self.change:+.1%})"
-        limit = "" if self.tolerance is None else f", allowed {self.tolerance:g}{_scale(self)}"
-        return f"{self.metric} {self.kind}: {self.baseline:.6g} -> {self.now:.6g}{change}{limit}"
-
-
-def _scale(finding: Finding) -> str:
-    row = TABLE.get(finding.metric)
-    return " absolute" if row is not None and row.absolute else " relative"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Tolerances: the table's, overridden by `tolerances` (metric -> value) and then by `cells` (glob -> those)."""
-
-    tolerances: Mapping[str, float] = field(default_factory=dict)
-    cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-    def tolerance(self, key: str, row: Row, own: Mapping[str, float]) -> float | None:
-        """The tolerance of one metric of one cell: the mark's (`own`), the cell's, the project's, the table's."""
-        # Node ids end in [...]: brackets stand for themselves, only * and ? are wild.
-        matching = [values for glob, values in self.cells.items() if fnmatch.fnmatchcase(key, glob.replace("[", "[[]"))]
-        for source in (own, *reversed(matching), self.tolerances):
-            if row.name in source:
-                return source[row.name]
-        return row.tolerance
-
-
-def parse_policy(raw: Any, where: str) -> Policy:
-    """`[tool.benchgate.gate]` as a Policy: metric = tolerance, and `cells."glob"` tables of the same.
-
-    Raises BenchgateError naming the entry for an unknown metric or a tolerance that is no number >= 0.
-    """
-    if not isinstance(raw, Mapping):
-        raise BenchgateError(f"{where}: must be a table, got {raw!r}")
-    cells = raw.get("cells", {})
-    if not isinstance(cells, Mapping):
-        raise BenchgateError(f"{where}.cells: must be a table of glob = tolerances, got {cells!r}")
-    own = {name: value for name, value in raw.items() if name != "cells"}
-    return Policy(
-        parse_tolerances(own, where),
-        {glob: parse_tolerances(values, f'{where}.cells."{glob}"') for glob, values in cells.items()},
-    )
-
-
-def parse_tolerances(raw: Any, where: str) -> dict[str, float]:
-    """metric -> tolerance >= 0. Raises BenchgateError for anything else; names outside the table are typing errors."""
-    if not isinstance(raw, Mapping):
-        raise BenchgateError(f"{where}: must be a table of metric = tolerance, got {raw!r}")
-    for name, value in raw.items():
-        if name not in TABLE:
-            raise BenchgateError(f"{where}: {unknown_name('metric', name, sorted(TABLE))}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise BenchgateError(f"{where}.{name}: a tolerance is a number >= 0 (0.1 = 10 %), got {value!r}")
-    return {name: float(value) for name, value in raw.items()}
-
-
-def compare(
-    record: Record, baselines: Sequence[Record], policy: Policy | None = None, own: Mapping[str, float] | None = None
-) -> list[Finding]:
+def compare(record: Record, baselines: Baselines) -> list[Finding]:
     """Findings for one measured cell against the baselines of the same key (others are passed over).
 
-    No usable baseline, or one of another model version or other parameters, makes the cell "new". `own` are the
-    tolerances of its mark.
+    The cell is "new" without a usable baseline, and where all are of another model version or other parameters. The
+    tolerances are those in the record.
     """
-    policy, own = policy or Policy(), own or {}
-    same_key = [b for b in baselines if b.key == record.key and b.is_baseline]
+    same_key = baselines.of(record.key)
     if not same_key:
         return [Finding("new", record.key, reason="no passed baseline has this cell")]
-    usable = [b for b in same_key if b.version == record.version and dict(b.params) == dict(record.params)]
+    usable = [baseline for baseline in same_key if other_cell(record, baseline) is None]
     if not usable:
-        return [Finding("new", record.key, reason=_changed(record, same_key[-1]))]
+        newest = same_key[-1]
+        kind: Kind = "not compared" if unstable(record) or unstable(newest) else "new"
+        return [Finding(kind, record.key, reason=other_cell(record, newest) or "")]
     names = dict.fromkeys([*record.metrics, *(name for b in usable for name in b.metrics)])
-    return [_compare_metric(name, record, usable, policy, own) for name in names]
+    return [_compare_metric(name, record, usable, baselines) for name in names]
 
 
-def _changed(record: Record, baseline: Record) -> str:
-    """What makes a cell of the same name another one: its model's version, or what the test passes to `measure`."""
-    if baseline.version != record.version:
-        return f"model version {baseline.version!r} -> {record.version!r}"
-    return "parameters changed: " + ", ".join(differences(record.params, baseline.params))
-
-
-def _compare_metric(
-    name: str, record: Record, baselines: Sequence[Record], policy: Policy, own: Mapping[str, float]
-) -> Finding:
-    having = [b for b in baselines if name in b.metrics]
+def _compare_metric(name: str, record: Record, usable: Sequence[Record], baselines: Baselines) -> Finding:
+    having = [baseline for baseline in usable if name in baseline.metrics]
     now = record.metrics.get(name)
     if not having:
         return Finding("new", record.key, name, reason="no baseline has this metric")
-    row = row_of(name, now or having[-1].metrics[name])
-    comparable = having if row.across_machines else [b for b in having if not _why_not(record, b)]
-    if not comparable:
-        value = None if now is None else now.value
-        return Finding("not compared", record.key, name, value, reason=f"other machine: {_why_not(record, having[-1])}")
-    if now is None:
+    row = _row(name, record, having[-1])
+    candidates = [baseline for baseline in having if comparable(row, record, baseline) is None]
+    value = None if now is None else now.value
+    if not candidates:
+        reason = comparable(row, record, having[-1]) or ""
+        return Finding("not compared", record.key, name, value, tolerance=row.tolerance, reason=reason)
+    if value is None:
         reason = record.missing.get(name, "it was not measured")
         # A figure that needs more samples than this run had is no finding; a floor that vanished is.
-        kind: Kind = "informative" if policy.tolerance(record.key, row, own) is None else "no longer measured"
+        kind: Kind = "informative" if row.tolerance is None else "no longer measured"
         return Finding(kind, record.key, name, reason=reason)
-    reference = statistics.median(b.metrics[name].value for b in comparable)
-    tolerance = policy.tolerance(record.key, row, own)
-    if tolerance is None:
-        return Finding("informative", record.key, name, now.value, reference)
-    return Finding(_verdict(now, reference, tolerance, row), record.key, name, now.value, reference, tolerance)
+    reference = baselines.reference(name, candidates)
+    if row.tolerance is None:
+        return Finding("informative", record.key, name, value, reference)
+    found = Finding(
+        _verdict(row, value, reference), record.key, name, value, reference, row.tolerance, "", row.absolute
+    )
+    return _drift(found, row, value, candidates) if baselines.newest else found
 
 
-def _why_not(record: Record, baseline: Record) -> str:
-    """What differs between the machines of two records, or "" when their times may be compared."""
-    ours = {**record.machine, **record.packages, "threads": record.details.get("threads")}
-    theirs = {**baseline.machine, **baseline.packages, "threads": baseline.details.get("threads")}
-    return ", ".join(differences(ours, theirs))
+def _row(name: str, record: Record, baseline: Record) -> Row:
+    """The metric's row as it was when the cell was measured, else as it was for the baseline, else the table's."""
+    known = record.rows.get(name) or baseline.rows.get(name)
+    return known or row_of(name, record.metrics.get(name) or baseline.metrics[name])
 
 
-def _verdict(now: Metric, reference: float, tolerance: float, row: Row) -> Kind:
-    """Worse or better than `reference` by more than the tolerance, which is relative or (accuracies) absolute.
+def _verdict(row: Row, now: float, reference: float) -> Kind:
+    """Worse or better than `reference` by more than the tolerance.
 
     NaN and infinity are worse than anything: they compare as false and would otherwise pass.
     """
-    if not math.isfinite(now.value):
-        return "regressed"
-    worse = now.value - reference if row.better == "lower" else reference - now.value
-    limit = tolerance if row.absolute else tolerance * abs(reference)
-    # The slack lets a change of exactly the tolerance pass in spite of binary fractions.
-    slack = 1e-12 * max(abs(now.value), abs(reference))
-    if worse > limit + slack:
-        return "regressed"
-    return "improved" if -worse > limit + slack else "unchanged"
+    return VERDICTS[worse_by(row, now, reference)] if math.isfinite(now) else "regressed"
 
 
-def compare_sessions(
-    current: Sequence[Record], baselines: Sequence[Record], policy: Policy | None = None
-) -> list[Finding]:
-    """Findings for a whole set: each current record, then the baselines' cells that are gone or skipped now."""
+def _drift(found: Finding, row: Row, now: float, candidates: Sequence[Record]) -> Finding:
+    """The finding itself, or "drifted": no step was too large, and all together are."""
+    first = anchor(row, candidates)
+    if found.kind == "regressed" or worse_by(row, now, first) <= 0:
+        return found
+    reason = f"in small steps; since the run before {found.baseline:.6g} -> {now:.6g}"
+    return Finding("drifted", found.key, found.metric, now, first, row.tolerance, reason, row.absolute)
+
+
+def compare_sessions(current: Sequence[Record], baselines: Baselines, policy: Policy | None = None) -> list[Finding]:
+    """Findings for a whole set: each current record, then the baselines' cells that are gone or skipped now.
+
+    `policy` is for records that hold no tolerances, which older versions wrote.
+    """
     findings: list[Finding] = []
     for record in current:
         if record.outcome in ("skipped", "running"):
@@ -188,7 +98,7 @@ def compare_sessions(
             reason = f"the cell {record.outcome}" + (f": {record.reason}" if record.reason else "")
             findings.append(Finding("regressed", record.key, reason=reason))
             continue
-        findings += compare(record, baselines, policy)
+        findings += compare(record if record.rows else resolved(record, policy or Policy()), baselines)
     return findings + gone(baselines, current)
 
 
@@ -202,20 +112,3 @@ def gone(baselines: Iterable[Record], current: Iterable[Record]) -> list[Finding
         for key in keys
         if key not in seen or seen[key].outcome in said
     ]
-
-
-def last_passed(sessions: Sequence[Sequence[Record]]) -> list[Record]:
-    """The newest usable record of each key over stored sessions, oldest first.
-
-    This is what stops laundering: a failed run that was saved is not the next run's baseline, the last good one is.
-    """
-    newest: dict[str, Record] = {}
-    for session in sessions:
-        newest.update({record.key: record for record in session if record.is_baseline})
-    return list(newest.values())
-
-
-def failing(findings: Iterable[Finding], strict: bool = False) -> list[Finding]:
-    """The findings that fail a run."""
-    kinds = STRICT if strict else FAILING
-    return [f for f in findings if f.kind in kinds and not (f.kind == "new" and f.metric)]

@@ -14,11 +14,15 @@ from typing import Any, Literal
 import numpy as np
 
 from benchgate.core import DataError
+from benchgate.core.metrics import row_of
 from benchgate.core.stats import Estimate
+from benchgate.gate.comparable import comparable, data_of
 from benchgate.results import Record
 
 ALPHA = 0.05
 POWER = 0.80
+# The parameters of what is timed decide no answer.
+PAIRED = frozenset({"params"})
 
 Answer = Literal["holds", "fails", "undecidable"]
 
@@ -176,7 +180,7 @@ def ratio_interval(test: McNemar) -> tuple[float, float]:
 
 
 def judge(before: Sequence[float], after: Sequence[float], share: float, metric: str = "top1") -> Verdict:
-    """Whether the accuracy of hits `after` is at least `share` of that of `before`, on the same examples.
+    """The verdict on the accuracy of hits `after` being at least `share` of that of `before`, on the same examples.
 
     `needs` is the number of examples that would show a loss of 1 - share with 80 % power, with the share of discordant
     examples that was seen; where there are as many already, the loss is too close to the floor for any number to be
@@ -217,35 +221,20 @@ def floor(record: Record, reference: Record, share: float, metric: str) -> Verdi
 def examples_of(first: Record, second: Record, metric: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The single results of one metric in two records, pairwise of the same example.
 
-    Raises DataError where one has none, or where they were scored on different data.
+    Raises DataError where one has none, or where they were scored on different data or data that no record tells.
     """
     for record in (first, second):
         if metric not in record.metrics or not record.metrics[metric].examples:
             raise DataError(f"{record.key}: no single results of {metric} to pair; score it again with this benchgate")
-    if not same_data(first, second, metric):
+    row = row_of(metric, first.metrics[metric])
+    reason = comparable(row, second, first, PAIRED)
+    if reason is None and data_of(first, metric) is None:
+        reason = "data not told"
+    if reason is not None:
         raise DataError(
-            f"{first.key} and {second.key} were scored on different data: {data_of(first, metric)} and "
-            f"{data_of(second, metric)}; score both on one sample"
+            f"{first.key} and {second.key} were scored on different data or models ({reason}); score both on one sample"
         )
     return first.metrics[metric].examples, second.metrics[metric].examples
-
-
-def same_data(first: Record, second: Record, metric: str) -> bool:
-    """Whether two records' values of a metric are of the same examples: same file by hash, same sample."""
-    ours, theirs = (data_of(record, metric) for record in (first, second))
-    return ours is not None and ours == theirs
-
-
-def data_of(record: Record, metric: str) -> dict[str, Any] | None:
-    """What a record says of the data behind a metric, without the batch size, which decides no example; None where it
-    says nothing. A fidelity's data are its passages and what it was held against."""
-    fidelity = record.details.get("fidelity") or {}
-    compared = metric in fidelity.get("metrics", ())
-    data = fidelity.get("data") if compared else record.details.get("data")
-    if not isinstance(data, dict):
-        return None
-    against = {"reference": fidelity["reference"]} if compared else {}
-    return {**{key: value for key, value in data.items() if key != "batch"}, **against}
 
 
 def _hits(values: Sequence[float]) -> np.ndarray:

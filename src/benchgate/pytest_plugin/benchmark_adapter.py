@@ -12,6 +12,7 @@ from pytest_benchmark import utils as benchmark_utils
 
 from benchgate.results import Record
 
+_utils: Any = benchmark_utils
 ABSENT = "cells are measured with pytest-benchmark; install it, and run without -p no:benchmark"
 # The gate says which metrics are not compared and why; this warning prints both machines whole.
 MACHINE_DIFFERS = "ignore:Benchmark machine_info is different"
@@ -61,6 +62,15 @@ def timings(item: pytest.Item) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = fixture.stats.as_dict()
     return found
+
+
+def timer(item: pytest.Item) -> str | None:
+    """The clock and the garbage collector's setting of the test's rounds; None for a test without timed rounds."""
+    stats = getattr(_fixture(item), "stats", None)
+    if stats is None:
+        return None
+    clock = str(_utils.NameWrapper(stats.options["timer"]))
+    return f"{clock}, no garbage collection" if stats.options["disable_gc"] else clock
 
 
 def attach(item: pytest.Item, record: Record) -> None:

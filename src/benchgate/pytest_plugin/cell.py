@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from benchgate.core import BenchgateError, Cell, InvalidOutput, Unavailable, Work
+from benchgate.core.metrics import refusal
 from benchgate.gate.paired import Verdict
 from benchgate.machine.devices import usable_cores
 from benchgate.measuring import run as running
@@ -244,8 +244,8 @@ def plain(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finite(record: Record) -> Record:
-    """The record itself. Raises InvalidOutput for NaN and infinity: no comparison with them ever fails."""
+    """The record itself. Raises InvalidOutput for a figure that must not be kept: NaN, infinity, a negative time."""
     for name, metric in record.metrics.items():
-        if not math.isfinite(metric.value):
-            raise InvalidOutput(f"{record.key}: {name} is {metric.value}; the model's output cannot be scored")
+        if reason := refusal(name, metric):
+            raise InvalidOutput(f"{record.key}: {reason}; the model's output cannot be scored")
     return record

@@ -11,7 +11,8 @@ import pytest
 
 from benchgate import registration
 from benchgate.core import BenchgateError, Cell, Unavailable, runtimes
-from benchgate.gate.compare import Policy, parse_policy
+from benchgate.gate.baselines import Baselines
+from benchgate.gate.policy import Policy, parse_policy
 from benchgate.measuring.meters import meters
 from benchgate.project import read_settings
 from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
@@ -24,7 +25,7 @@ from benchgate.storage import resumable
 from benchgate.storage.journal import Journal
 
 JOURNALS = Path(".benchmarks")
-BASELINES = pytest.StashKey[list[Record] | BenchgateError]()
+BASELINES = pytest.StashKey[Baselines | BenchgateError]()
 UNMEASURED = (
     "the test passed without cell.measure(): nothing was measured; call it, or write measure=False in the cells mark "
     "of a test that only uses cell.session"
@@ -51,7 +52,7 @@ def baseline_has_cells(config: pytest.Config) -> bool:
     return has_cells
 
 
-def _baselines(config: pytest.Config) -> list[Record] | BenchgateError:
+def _baselines(config: pytest.Config) -> Baselines | BenchgateError:
     try:
         return load_baselines(config.option.benchmark_compare, benchmark_adapter.storage(config))
     except BenchgateError as error:
@@ -200,7 +201,7 @@ class CellHooks:
         suite, key = self.suite, item.nodeid
         if key not in suite.records and matrix.measures(item.iter_markers("cells")):
             pytest.fail(UNMEASURED, pytrace=False)
-        failed = suite.verdict(key)
+        failed = suite.verdict(key, benchmark_adapter.timer(item))
         if failed and not suite.accept:
             pytest.fail(failed, pytrace=False)
         return result
@@ -250,7 +251,7 @@ class CellHooks:
         if self.suite.records or self.suite.gone:
             from benchgate.report.summary import print_summary
 
-            print_summary(terminalreporter, self.suite)
+            print_summary(terminalreporter, self.suite.summary())
         for note in [*self.suite.notes, *self.suite.journal.notes]:
             terminalreporter.write_line(note, yellow=True)
 

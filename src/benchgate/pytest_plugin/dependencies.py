@@ -13,7 +13,7 @@ import pytest
 
 import benchgate
 from benchgate.core import BenchgateError, Cell, all_needs, models, runtimes, schemes
-from benchgate.gate.compare import Policy
+from benchgate.gate.policy import Policy
 from benchgate.machine.devices import usable_cores
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions

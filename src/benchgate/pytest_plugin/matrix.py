@@ -19,7 +19,7 @@ from benchgate.core import (
     support,
     task_of,
 )
-from benchgate.gate.compare import parse_tolerances
+from benchgate.gate.policy import parse_tolerances
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages
 from benchgate.measuring.resolved import missing as missing_here

@@ -11,9 +11,12 @@ from typing import Any
 from benchgate.core import Cell
 from benchgate.core.metrics import row_of
 from benchgate.gate import compare as gate
-from benchgate.gate.compare import Finding, Policy
+from benchgate.gate.baselines import Baselines
+from benchgate.gate.findings import Finding, failing
+from benchgate.gate.policy import Policy, resolved
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
 from benchgate.pytest_plugin.matrix import LeftOut
+from benchgate.report.summary import Summary
 from benchgate.results import PASSED, Record, ResultsError, read_document, records_of
 from benchgate.storage.journal import Entry, Journal
 
@@ -31,7 +34,7 @@ class SuiteRun:
 
     policy: Policy
     journal: Journal
-    baselines: list[Record] = field(default_factory=list)
+    baselines: Baselines = field(default_factory=Baselines)
     comparing: bool = False
     strict: bool = False
     accept: bool = False
@@ -98,14 +101,21 @@ class SuiteRun:
         self.notes.append(f"benchgate: {key}: measured again, not resumed: its record fails the gate")
         return False
 
-    def judge(self, key: str) -> list[Finding]:
-        """The gate's findings for the cell that was just measured; returns those that fail it."""
+    def judge(self, key: str, timer: str | None = None) -> list[Finding]:
+        """The findings that fail the cell that was just measured; all are kept.
+
+        Its tolerances go into its record, and `timer`, what its rounds were timed with.
+        """
         record = self.records.get(key)
-        if record is None or not self.comparing:
+        if record is None:
             return []
-        found = gate.compare(record, self.baselines, self.policy, self.tolerances.get(key))
-        self.findings[key] = found
-        return gate.failing(found, self.strict)
+        if timer is not None:
+            record = replace(record, details={**record.details, "timer": timer})
+        self.records[key] = record = resolved(record, self.policy, self.tolerances.get(key))
+        if not self.comparing:
+            return []
+        self.findings[key] = found = gate.compare(record, self.baselines)
+        return failing(found, self.strict)
 
     def name(self, marks: Sequence[Mapping[str, Sequence[str]]]) -> None:
         """Keep what the marks of a test name, for who asks for something that none has."""
@@ -121,9 +131,9 @@ class SuiteRun:
                 kept.pop(key, None)
         return self.tries[key]
 
-    def verdict(self, key: str) -> str:
+    def verdict(self, key: str, timer: str | None = None) -> str:
         """What fails the cell that was just measured, "" for nothing. A rerun does not take back a regression."""
-        said = "; ".join(map(str, self.judge(key)))
+        said = "; ".join(map(str, self.judge(key, timer)))
         earlier = self.regressed.get(key, "")
         if said:
             self.regressed[key] = said
@@ -147,7 +157,7 @@ class SuiteRun:
 
     def waived(self, key: str) -> bool:
         """True for regressions that --gate-accept let pass."""
-        return self.accept and bool(gate.failing(self.findings.get(key, []), self.strict))
+        return self.accept and bool(failing(self.findings.get(key, []), self.strict))
 
     def header(self) -> list[str]:
         """How many cells are there from an interrupted run, and how many combinations make no sense, by reason."""
@@ -192,6 +202,10 @@ class SuiteRun:
         carried = {bench["fullname"] for bench in timed}
         return [record.as_dict() for key, record in self.records.items() if key not in carried]
 
+    def summary(self) -> Summary:
+        """The part of the run that the terminal summary shows."""
+        return Summary(list(self.records.values()), dict(self.findings), list(self.gone), self.comparing)
+
     def complete(self, document: dict[str, Any]) -> None:
         """Add to pytest-benchmark's document what it does not know: resumed benchmarks and untimed records."""
         have = {bench["fullname"] for bench in document["benchmarks"]}
@@ -204,15 +218,16 @@ class SuiteRun:
         }
 
 
-def load_baselines(compare: str | bool, storage: Any) -> list[Record]:
+def load_baselines(compare: str | bool, storage: Any) -> Baselines:
     """The records to compare against, from what `--benchmark-compare` names.
 
-    Without a name: of every cell the last run that passed, however many red ones were saved after it. With one: that
-    file or those files. Raises ResultsError for a file that is named and missing, cannot be read or has no record: it
-    would otherwise be a comparison with nothing, which passes.
+    Without a name: all stored runs, of which the newest comparable one counts. With one: that file or those files.
+    Raises ResultsError for a file that is named and missing, cannot be read or has no record: it would otherwise be a
+    comparison with nothing, which passes.
     """
     if compare is True:
-        return gate.last_passed([_records(path) for path in _stored("[0-9][0-9][0-9][0-9]_", storage)])
+        stored = _stored("[0-9][0-9][0-9][0-9]_", storage)
+        return Baselines([record for path in stored for record in _records(path)], newest=True)
     name = str(compare)
     paths = _stored(name, storage)
     if not paths:
@@ -224,7 +239,7 @@ def load_baselines(compare: str | bool, storage: Any) -> list[Record]:
             f"{', '.join(map(str, paths))}: no benchgate record in it; compare with a file that "
             f"`pytest ... --benchmark-json={name}` wrote"
         )
-    return found
+    return Baselines(found)
 
 
 def _stored(name: str, storage: Any) -> list[Path]:

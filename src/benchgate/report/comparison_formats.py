@@ -12,7 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchgate.report.comparison import FULL, Column, Comparison, Figure, Line, columns, marks, reference_of, row
+from benchgate.report.comparison import Comparison, columns, row
+from benchgate.report.escape import csv_cell, markdown, visible
+from benchgate.report.relations import FULL, Column, Figure, Line, marks, reference_of
 from benchgate.report.summary import notes
 from benchgate.report.tables import COLUMN_WIDTH, HIDDEN, LABEL_WIDTH, pages, shared
 from benchgate.report.units import human, three_digits
@@ -38,7 +40,7 @@ def show(comparison: Comparison, form: str, console: Console) -> None:
                 console.print(table)
                 console.print()
         for line in _notes(comparison):
-            console.print(line, soft_wrap=True)
+            console.print(visible(line), soft_wrap=True)
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -47,7 +49,9 @@ def as_csv(comparison: Comparison) -> str:
     rows = list(_flat(comparison))
     writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**found, "params": json.dumps(found["params"])} for found in rows)
+    for found in rows:
+        texts = {**found, "params": json.dumps(found["params"])}
+        writer.writerow({name: csv_cell(value) if isinstance(value, str) else value for name, value in texts.items()})
     return stream.getvalue()
 
 
@@ -79,13 +83,16 @@ def _tables(lines: Sequence[Line], width: int) -> Iterator[Table]:
     common, names = _labels(lines)
     numbers = {reason: mark for mark, reason in marks(lines)}
     for part in pages(_shown(lines), width):
-        table = Table(title=common or None, title_justify="left", box=None, pad_edge=False, title_style="bold")
+        table = Table(title=visible(common) or None, title_justify="left", box=None, pad_edge=False, title_style="bold")
         table.add_column("cell", max_width=LABEL_WIDTH, overflow="fold")
         for column in part:
-            table.add_column("\n".join(_heading(column, lines)), justify="right", max_width=COLUMN_WIDTH)
+            table.add_column("\n".join(map(visible, _heading(column, lines))), justify="right", max_width=COLUMN_WIDTH)
         for name, line in zip(names, lines, strict=True):
             if any(column in line.figures for column in part):
-                table.add_row(name, *("\n".join(_words(line.figures.get(column), numbers)) for column in part))
+                table.add_row(
+                    visible(name),
+                    *("\n".join(map(visible, _words(line.figures.get(column), numbers))) for column in part),
+                )
         yield table
 
 
@@ -96,16 +103,16 @@ def _markdown(comparison: Comparison) -> Iterator[str]:
         common, names = _labels(lines)
         numbers = {reason: mark for mark, reason in marks(lines)}
         shown = _shown(lines)
-        yield f"### {common}"
+        yield f"### {markdown(common)}"
         yield ""
-        yield "| cell | " + " | ".join(" ".join(_heading(column, lines)) for column in shown) + " |"
+        yield "| cell | " + " | ".join(markdown(" ".join(_heading(column, lines))) for column in shown) + " |"
         yield "|---|" + "---:|" * len(shown)
         for name, line in zip(names, lines, strict=True):
-            words = (" ".join(_words(line.figures.get(column), numbers)).replace("*", "\\*") for column in shown)
-            yield f"| {name} | " + " | ".join(words) + " |"
+            words = (markdown(" ".join(_words(line.figures.get(column), numbers))) for column in shown)
+            yield f"| {markdown(name)} | " + " | ".join(words) + " |"
         yield ""
     for text in _notes(comparison):
-        yield "- " + text.replace("*", "\\*")
+        yield "- " + markdown(text)
 
 
 def _labels(lines: Sequence[Line]) -> tuple[str, list[str]]:
@@ -120,7 +127,7 @@ def _labels(lines: Sequence[Line]) -> tuple[str, list[str]]:
 
 
 def _outcomes(line: Line) -> list[str]:
-    """What became of its tests, where that is not what one expects of figures in a table."""
+    """The outcomes of its tests, where they are not what one expects of figures in a table."""
     found = dict.fromkeys(figure.record.outcome for figure in line.figures.values() if not figure.record.is_baseline)
     return list(found)
 

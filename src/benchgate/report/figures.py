@@ -1,4 +1,4 @@
-"""What all charts have in common."""
+"""Colours and the writing of a file, the same for all charts."""
 
 from __future__ import annotations
 

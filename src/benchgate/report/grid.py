@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from benchgate.report import escape
+from benchgate.report.escape import csv_cell, visible
+
 Entry = str | float | int | bool | None
 ABSENT = "-"
-# What means something else in running LaTeX text.
-LATEX = str.maketrans({
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-})  # fmt: skip
-MARKDOWN = str.maketrans({"\\": "\\\\", "|": "\\|", "<": "&lt;", ">": "&gt;"})
 
 
 @dataclass(frozen=True)
@@ -41,20 +38,20 @@ def shown(entry: Entry) -> str:
         return ABSENT
     if isinstance(entry, bool):
         return str(entry).lower()
-    return f"{entry:.4g}" if isinstance(entry, float) else " ".join(str(entry).split())
+    return f"{entry:.4g}" if isinstance(entry, float) else visible(str(entry))
 
 
 def terminal(grid: Grid, width: int = 200) -> str:
     """Aligned columns; long entries are folded to fit `width`."""
-    table = Table(title=grid.title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=visible(grid.title) or None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(grid.columns):
-        table.add_column(column, justify="right" if grid.is_numeric(index) else "left", overflow="fold")
+        table.add_column(visible(column), justify="right" if grid.is_numeric(index) else "left", overflow="fold")
     for row in grid.rows:
         table.add_row(*map(shown, row))
     console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, color_system=None)
     console.print(table)
     for note in grid.notes:
-        console.print(" ".join(note.split()), soft_wrap=True)
+        console.print(visible(note), soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
@@ -62,36 +59,35 @@ def terminal(grid: Grid, width: int = 200) -> str:
 def markdown(grid: Grid, width: int = 0) -> str:
     """A GitHub-flavoured table, the title above it and the notes below."""
     aligned = ["---:" if grid.is_numeric(index) else "---" for index in range(len(grid.columns))]
-    body = [[shown(entry).translate(MARKDOWN) for entry in row] for row in grid.rows]
-    lines = [f"| {' | '.join(cells)} |" for cells in ([*map(_markdown, grid.columns)], aligned, *body)]
-    parts = [f"{_markdown(grid.title)}\n\n" if grid.title else "", "\n".join(lines), "\n"]
-    return "".join([*parts, *(f"\n{_markdown(note)}\n" for note in grid.notes)])
+    body = [[escape.markdown(shown(entry)) for entry in row] for row in grid.rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in ([*map(escape.markdown, grid.columns)], aligned, *body)]
+    parts = [f"{escape.markdown(grid.title)}\n\n" if grid.title else "", "\n".join(lines), "\n"]
+    return "".join([*parts, *(f"\n{escape.markdown(note)}\n" for note in grid.notes)])
 
 
 def comma_separated(grid: Grid, width: int = 0) -> str:
     """RFC 4180 with all digits; absent is empty. No title, no notes."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(grid.columns)
-    writer.writerows(
-        ["" if entry is None else shown(entry) if isinstance(entry, bool) else entry for entry in row]
-        for row in grid.rows
-    )
+    writer.writerow(map(csv_cell, grid.columns))
+    writer.writerows(["" if entry is None else _csv(entry) for entry in row] for row in grid.rows)
     return out.getvalue()
+
+
+def _csv(entry: Entry) -> Entry:
+    if isinstance(entry, bool):
+        return shown(entry)
+    return csv_cell(entry) if isinstance(entry, str) else entry
 
 
 def latex(grid: Grid, width: int = 0) -> str:
     """A tabular environment; needs the package booktabs."""
     places = "".join("r" if grid.is_numeric(index) else "l" for index in range(len(grid.columns)))
-    lines = [rf"{' & '.join(cell.translate(LATEX) for cell in map(shown, row))} \\" for row in grid.rows]
-    header = rf"{' & '.join(column.translate(LATEX) for column in grid.columns)} \\"
-    title = [f"% {' '.join(grid.title.split())}"] if grid.title else []
+    lines = [rf"{' & '.join(escape.latex(cell) for cell in map(shown, row))} \\" for row in grid.rows]
+    header = rf"{' & '.join(escape.latex(column) for column in grid.columns)} \\"
+    title = [f"% {visible(grid.title)}"] if grid.title else []
     top = [r"% \usepackage{booktabs}", *title, rf"\begin{{tabular}}{{{places}}}", r"\toprule", header, r"\midrule"]
     return "\n".join([*top, *lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def _markdown(text: str) -> str:
-    return " ".join(text.split()).translate(MARKDOWN)
 
 
 FORMATS: Mapping[str, Callable[[Grid, int], str]] = {

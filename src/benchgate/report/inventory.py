@@ -1,4 +1,4 @@
-"""What there is: assets, runtimes, devices, the machine. For `benchgate fetch --list` and `benchgate doctor`."""
+"""All that there is: assets, runtimes, devices, the machine. For `benchgate fetch --list` and `benchgate doctor`."""
 
 from __future__ import annotations
 

@@ -24,20 +24,25 @@ TIMES = {
 RATE = "throughput_per_s"
 
 
-def latency_tables(records: Sequence[Record]) -> list[Grid]:
-    """One table a model, of its cells with times. Raises BenchgateError where no record has any."""
-    timed = [record for record in records if TIMES["average ms"] in record.metrics]
+def latency_tables(records: Sequence[Record], files: Sequence[str] = ()) -> list[Grid]:
+    """One table a model, of its cells with times; `files` name the records' files where there are several.
+
+    Raises BenchgateError where no record has any.
+    """
+    named = list(zip(records, files or [""] * len(records), strict=True))
+    timed = [(record, file) for record, file in named if TIMES["average ms"] in record.metrics]
     if not timed:
         raise BenchgateError(
             "no times in these results (a run with --benchmark-disable or xdist has none); measure with "
             "`pytest benchmarks --benchmark-json=out.json`"
         )
-    models = dict.fromkeys(record.cell["model"] for record in timed)
-    return [_table([record for record in timed if record.cell["model"] == model]) for model in models]
+    models = dict.fromkeys(record.cell["model"] for record, _ in timed)
+    return [_table([pair for pair in timed if pair[0].cell["model"] == model], bool(files)) for model in models]
 
 
-def _table(records: Sequence[Record]) -> Grid:
-    common, names = labels(records)
+def _table(named: Sequence[tuple[Record, str]], with_files: bool) -> Grid:
+    records = [record for record, _ in named]
+    common, names = labels(records, [file for _, file in named] if with_files else ())
     rated = any(RATE in record.metrics for record in records)
     columns = ("cell", "calls", *TIMES, *(("items/s",) if rated else ()))
     rows = tuple((name, *_row(record, rated)) for name, record in zip(names, records, strict=True))

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from benchgate.core import BenchgateError
 from benchgate.machine.packages import missing_packages
+from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS
 from benchgate.report.units import scale
 from benchgate.results import Record
 from benchgate.storage.cache import explained
+
+# of a cell's name in that of a file
+LONGEST = 150
 
 
 def plot_memory(records: Sequence[Record], folder: Path, suffix: str = "svg") -> list[Path]:
@@ -38,14 +42,21 @@ def _course(record: Record, folder: Path, suffix: str) -> Path:
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
     stacked = [[value / factor for value in values] for values in parts.values()]
-    axes.stackplot(timeline["seconds"], stacked, labels=list(parts), colors=COLOURS, step="post", linewidth=0)
+    axes.stackplot(
+        timeline["seconds"],
+        stacked,
+        labels=[in_figure(part) for part in parts],
+        colors=COLOURS,
+        step="post",
+        linewidth=0,
+    )
     axes.set_xlabel("seconds within one step, under the profiler")
     axes.set_ylabel(f"memory [{unit}]")
     axes.set_xlim(left=0)
-    axes.set_title(_name(record, " "), loc="left", fontsize=10)
+    axes.set_title(in_figure(_name(record, " ")), loc="left", fontsize=10)
     axes.legend(loc="upper left", fontsize=8, reverse=True)
     axes.spines[["top", "right"]].set_visible(False)
-    path = folder / f"memory-{re.sub(r'[^A-Za-z0-9.=_-]', '-', _name(record, '-'))}.{suffix}"
+    path = folder / f"memory-{re.sub(r'[^A-Za-z0-9.=_-]', '-', _name(record, '-'))[:LONGEST]}.{suffix}"
     try:
         figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from benchgate.core import Cell, Metric
 from benchgate.core.metrics import TABLE
+from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
 from benchgate.report.units import human, scale, three_digits
 from benchgate.results import Record
@@ -20,6 +22,8 @@ ACCURACIES = ("top1", "ap", "agreement_ap", "exact_match", "accuracy")
 SPEEDS = ("decode_tokens_per_s", "throughput_per_s", "prefill_tokens_per_s")
 # Square points of the smallest and the largest marker; the area goes by the speed.
 SMALLEST, LARGEST = 30.0, 400.0
+# of a model's name in that of a file
+LONGEST = 150
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,10 @@ def named(found: Iterable[Picture]) -> Iterator[tuple[str, Picture]]:
     """A file name, without its suffix, for each: `pareto-MODEL`, numbered where a model was scored on several data."""
     seen: dict[str, int] = {}
     for picture in found:
-        seen[picture.model] = seen.get(picture.model, 0) + 1
-        number = f"-{seen[picture.model]}" if seen[picture.model] > 1 else ""
-        yield f"pareto-{picture.model.replace('/', '--')}{number}", picture
+        name = re.sub(r"[^A-Za-z0-9.=_-]", "-", picture.model.replace("/", "--"))[:LONGEST]
+        seen[name] = seen.get(name, 0) + 1
+        number = f"-{seen[name]}" if seen[name] > 1 else ""
+        yield f"pareto-{name}{number}", picture
 
 
 def draw(picture: Picture, path: Path) -> Path:
@@ -146,12 +151,13 @@ def draw(picture: Picture, path: Path) -> Path:
 
 def _entry(number: int, point: Point) -> str:
     speed = f", {three_digits(point.speed)}/s" if point.speed else ""
-    return f"{number} {point.scheme} {point.runtime}: {point.accuracy.value:.3f}, {human(point.size, 'B')}{speed}"
+    name = in_figure(f"{point.scheme} {point.runtime}")
+    return f"{number} {name}: {point.accuracy.value:.3f}, {human(point.size, 'B')}{speed}"
 
 
 def _describe(axes: Any, picture: Picture, unit: str) -> None:
     speed = f"; area: {TABLE[picture.speed].title}" if picture.speed else ""
-    title = f"{picture.model} ({picture.data})\nfilled: no cell is better in everything{speed}"
+    title = f"{in_figure(picture.model)} ({in_figure(picture.data)})\nfilled: no cell is better in everything{speed}"
     axes.set_title(title, loc="left", fontsize=9)
     axes.set_xlabel(f"{TABLE[SIZE].title} [{unit}]")
     axes.set_ylabel(TABLE[picture.accuracy].title)

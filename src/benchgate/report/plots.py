@@ -10,6 +10,7 @@ from benchgate.core import BenchgateError
 from benchgate.core.metrics import TABLE, Row
 from benchgate.machine.packages import missing_packages
 from benchgate.report import pareto
+from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
 from benchgate.report.tables import labels
 from benchgate.report.units import scale
@@ -60,11 +61,11 @@ def _chart(row: Row, records: Sequence[Record], folder: Path, suffix: str) -> Pa
     axes = figure.subplots()
     factor, unit = scale([record.metrics[row.name].value for record in records], row.unit)
     _bars(axes, row, records, factor)
-    axes.set_yticks(range(len(records)), names)
+    axes.set_yticks(range(len(records)), [in_figure(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlim(left=0)
     axes.set_xlabel(f"{row.title} [{unit}]" if unit else row.title)
-    axes.set_title(f"{row.title}: {common}" if common else row.title, loc="left", fontsize=10)
+    axes.set_title(f"{row.title}: {in_figure(common)}" if common else row.title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     return save(figure, folder / f"{row.name}.{suffix}")
 

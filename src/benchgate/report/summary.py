@@ -5,22 +5,33 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
-from benchgate.gate.compare import Finding
-from benchgate.pytest_plugin.suite_run import SuiteRun
+from benchgate.gate.findings import Finding
+from benchgate.report.escape import visible
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record
 
-SAID = ("new", "gone", "regressed", "no longer measured", "improved", "not compared")
+SAID = ("new", "gone", "regressed", "drifted", "no longer measured", "improved", "not compared")
 
 
-def print_summary(reporter: Any, session: SuiteRun) -> None:
+@dataclass(frozen=True)
+class Summary:
+    """All that the summary shows of a run: its records, and, where it was `compared`, the findings by key."""
+
+    records: Sequence[Record]
+    findings: Mapping[str, Sequence[Finding]]
+    gone: Sequence[Finding]
+    compared: bool
+
+
+def print_summary(reporter: Any, run: Summary) -> None:
     """Write the summary through pytest's terminal reporter; nothing for a run without cells."""
-    if not session.records and not session.gone:
+    if not run.records and not run.gone:
         return
     reporter.section("benchgate")
     width = reporter._tw.fullwidth
@@ -32,19 +43,20 @@ def print_summary(reporter: Any, session: SuiteRun) -> None:
         highlight=False,
         markup=False,
     )
-    for table in metric_tables(list(session.records.values()), session.findings, width):
+    for table in metric_tables(run.records, run.findings, width):
         console.print(table)
         console.print()
-    for line in [*verdicts(session), *notes(list(session.records.values()))]:
-        console.print(line, soft_wrap=True)
+    for line in [*verdicts(run), *notes(run.records)]:
+        indent = line[: len(line) - len(line.lstrip())]
+        console.print(indent + visible(line), soft_wrap=True)
     reporter.write_line(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
 
 
-def verdicts(session: SuiteRun) -> Iterator[str]:
-    """What the gate found: one line each for what fails or changed, counts for the rest."""
-    if not session.comparing:
+def verdicts(run: Summary) -> Iterator[str]:
+    """The gate's findings: one line each for what fails or changed, counts for the rest."""
+    if not run.compared:
         return
-    findings = [*(f for found in session.findings.values() for f in found), *session.gone]
+    findings = [*(f for found in run.findings.values() for f in found), *run.gone]
     counts = Counter(f.kind for f in findings)
     yield "gate: " + (", ".join(f"{n} {kind}" for kind, n in counts.most_common()) or "nothing to compare")
     for kind in SAID:
@@ -53,13 +65,19 @@ def verdicts(session: SuiteRun) -> Iterator[str]:
 
 def _lines(kind: str, findings: list[Finding]) -> Iterator[str]:
     if kind == "not compared":
-        for reason, n in Counter(f.reason for f in findings).items():
-            yield f"  not compared: {n} metrics: {reason}"
+        yield from (f"  {line}" for line in not_compared(findings))
         return
     # A metric that a baseline did not have yet is no news beside its cell's figures.
     for finding in findings:
         if not (kind == "new" and finding.metric):
             yield f"  {finding}" if not finding.metric else f"  {finding.key}: {finding}"
+
+
+def not_compared(findings: Iterable[Finding]) -> Iterator[str]:
+    """One line for each reason why something was not compared, with how much it holds for."""
+    for (reason, whole), n in Counter((f.reason, not f.metric) for f in findings if f.kind == "not compared").items():
+        what = f"{n} cell{'s' if n > 1 else ''}" if whole else f"{n} metrics"
+        yield f"not compared: {what}: {reason}"
 
 
 def notes(records: Iterable[Record]) -> Iterator[str]:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from benchgate.core import Cell
 from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
-from benchgate.gate.compare import Finding
+from benchgate.gate.findings import Finding
+from benchgate.report.escape import visible
 from benchgate.report.units import human
 from benchgate.results import Record
 
@@ -24,12 +25,23 @@ LABEL_WIDTH = 34
 AnyColumn = TypeVar("AnyColumn")
 COLUMN_WIDTH = 12
 
-STYLES: Mapping[str, str] = {"regressed": "bold red", "no longer measured": "bold red", "improved": "green"}
+STYLES: Mapping[str, str] = {
+    "regressed": "bold red",
+    "drifted": "bold red",
+    "no longer measured": "bold red",
+    "improved": "green",
+}
 
 
-def labels(records: Sequence[Record]) -> tuple[str, list[str]]:
-    """What all rows have in common, and for each row the rest of its name."""
-    return shared([_parts(record) for record in records])
+def labels(records: Sequence[Record], files: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """The words that all rows have in common, and for each row the rest of its name.
+
+    `files` are the records' files, one each, where there are several: a cell that two of them hold is two rows.
+    """
+    named = [_parts(record) for record in records]
+    for parts, file in zip(named, files, strict=bool(files)):
+        parts["file"] = file
+    return shared(named)
 
 
 def shared(named: Sequence[Mapping[str, str]]) -> tuple[str, list[str]]:
@@ -50,24 +62,29 @@ def _word(name: str, value: str) -> str:
     return value if name in ("model", "scheme", "runtime", "device", "operation") else f"{name}={value}"
 
 
-def metric_tables(records: Sequence[Record], findings: Mapping[str, Sequence[Finding]], width: int) -> Iterator[Table]:
+def metric_tables(
+    records: Sequence[Record], findings: Mapping[str, Sequence[Finding]], width: int, files: Sequence[str] = ()
+) -> Iterator[Table]:
     """Tables that each fit `width`, a model's together: other models have other tasks and other metrics."""
+    named = list(zip(records, files or [""] * len(records), strict=True))
     for model in dict.fromkeys(record.cell["model"] for record in records):
-        shown = [record for record in records if record.metrics and record.cell["model"] == model]
-        yield from _model_tables(shown, findings, width)
+        shown = [(record, file) for record, file in named if record.metrics and record.cell["model"] == model]
+        yield from _model_tables([r for r, _ in shown], findings, width, [f for _, f in shown] if files else [])
 
 
-def _model_tables(shown: Sequence[Record], findings: Mapping[str, Sequence[Finding]], width: int) -> Iterator[Table]:
-    common, names = labels(shown)
+def _model_tables(
+    shown: Sequence[Record], findings: Mapping[str, Sequence[Finding]], width: int, files: Sequence[str]
+) -> Iterator[Table]:
+    common, names = labels(shown, files)
     for columns in pages(_columns(shown), width):
         relevant = [i for i, record in enumerate(shown) if any(column.name in record.metrics for column in columns)]
-        table = Table(title=common or None, title_justify="left", box=None, pad_edge=False, title_style="bold")
+        table = Table(title=visible(common) or None, title_justify="left", box=None, pad_edge=False, title_style="bold")
         table.add_column("cell", max_width=LABEL_WIDTH, overflow="fold")
         for column in columns:
-            table.add_column(f"{column.group}\n{column.title}", justify="right", max_width=COLUMN_WIDTH)
+            table.add_column(f"{column.group}\n{visible(column.title)}", justify="right", max_width=COLUMN_WIDTH)
         for i in relevant:
             deltas = {finding.metric: finding for finding in findings.get(shown[i].key, ())}
-            table.add_row(names[i], *(_entry(shown[i], column, deltas.get(column.name)) for column in columns))
+            table.add_row(visible(names[i]), *(_entry(shown[i], column, deltas.get(column.name)) for column in columns))
         yield table
 
 
@@ -93,7 +110,7 @@ def _entry(record: Record, column: Row, finding: Finding | None) -> Text:
     metric = record.metrics.get(column.name)
     if metric is None:
         return Text("-" if column.name in record.missing else "")
-    text = Text(human(metric.value, metric.unit))
+    text = Text(visible(human(metric.value, metric.unit)))
     if finding is not None and finding.change is not None and finding.kind != "not compared":
         text.append(f"\n{finding.change:+.1%}", style=STYLES.get(finding.kind, "dim"))
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchgate.core import BenchgateError
@@ -28,8 +29,10 @@ SEVERITY = ("skipped", "passed", "accepted", "running", "timeout", "oom", "error
 NOT_A_SETTING = ("timeout_s",)
 
 
-def training_tables(records: Sequence[Record]) -> list[Grid]:
+def training_tables(records: Sequence[Record], files: Sequence[str] = ()) -> list[Grid]:
     """One table for each machine. Seconds; a cell measured twice counts as last measured; skipped ones are noted.
+
+    Of a cell that several `files` hold the last file's figures are shown, and a note says so.
 
     Raises BenchgateError where no record is of training.
     """
@@ -42,11 +45,14 @@ def training_tables(records: Sequence[Record]) -> list[Grid]:
     machines: dict[str, list[Record]] = {}
     for record in ours:
         machines.setdefault(_machine_of(record, ours), []).append(record)
-    return [_table(mine, name if len(machines) > 1 else "") for name, mine in machines.items()]
+    tables = [_table(mine, name if len(machines) > 1 else "") for name, mine in machines.items()]
+    twice = len({r.key for r in ours}) < len(ours) and len(set(files)) > 1
+    note = f"a cell that several files hold is shown as in the last of {', '.join(dict.fromkeys(files))}"
+    return [replace(table, notes=(*table.notes, note)) for table in tables] if twice else tables
 
 
 def _machine_of(record: Record, records: Sequence[Record]) -> str:
-    """What a machine is called. A cell that ended before it had a machine belongs to the only one, if there is one."""
+    """The name of a machine. A cell that ended before it had a machine belongs to the only one, if there is one."""
     known = list(dict.fromkeys(_machine_name(r.machine) for r in records if r.machine))
     if not record.machine:
         return known[0] if len(known) == 1 else "machine not recorded"
@@ -70,7 +76,7 @@ def _table(records: Sequence[Record], title: str) -> Grid:
 
 
 def _setting(record: Record) -> str:
-    """What makes a row: the cell, its parameters and threads, without the operation."""
+    """The things that make a row: the cell, its parameters and threads, without the operation."""
     params = {k: v for k, v in record.params.items() if k not in (*NOT_A_SETTING, "operation")}
     return json.dumps([dict(record.cell), params, _value(record, "threads")], sort_keys=True)
 

@@ -9,19 +9,42 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
-from benchgate.gate.compare import Finding
-from benchgate.results import Record
-from benchgate.storage.cache import explained
+from benchgate.gate.baselines import Baselines
+from benchgate.gate.compare import compare_sessions
+from benchgate.gate.findings import Finding, failing
+from benchgate.gate.policy import parse_policy
+from benchgate.project import read_settings
+from benchgate.report.escape import visible
+from benchgate.report.summary import not_compared
+from benchgate.results import Record, ResultsError, read_records
+
+
+def judge_files(baseline: Path, current: Path, strict: bool, junit: Path | None, console: Console, root: Path) -> bool:
+    """True where the second results file is worse than the first. Prints the findings, and writes them as JUnit XML.
+
+    The tolerances are those that the second one's records were measured with, else those of the project in `root`.
+    Raises ResultsError for what cannot be read, compared or written.
+    """
+    policy = parse_policy(read_settings(root).get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
+    measured = read_records(current)
+    findings = compare_sessions(measured, Baselines(read_records(baseline)), policy)
+    failed = failing(findings, strict)
+    print_findings(console, findings, failed)
+    if junit:
+        write_junit(junit, measured, findings, failed)
+    return bool(failed)
 
 
 def print_findings(console: Console, findings: Sequence[Finding], failed: Sequence[Finding]) -> None:
     """One line for each finding that fails or is about a whole cell, then the counts and the verdict."""
     for finding in findings:
+        if finding.kind == "not compared":
+            continue
         if finding in failed or not finding.metric or finding.kind == "improved":
             line = str(finding) if not finding.metric else f"{finding.key}: {finding}"
-            console.print(line, style="red" if finding in failed else None, soft_wrap=True)
-    for reason, n in Counter(f.reason for f in findings if f.kind == "not compared").items():
-        console.print(f"not compared: {n} metrics: {reason}", soft_wrap=True)
+            console.print(visible(line), style="red" if finding in failed else None, soft_wrap=True)
+    for line in not_compared(findings):
+        console.print(visible(line), soft_wrap=True)
     counts = Counter(finding.kind for finding in findings)
     console.print(", ".join(f"{n} {kind}" for kind, n in counts.most_common()))
     console.print("FAILED" if failed else "passed", style="bold red" if failed else "bold green")
@@ -31,15 +54,17 @@ def write_junit(path: Path, current: Sequence[Record], findings: Sequence[Findin
     """One test case a cell (also for those that are gone), failed with the findings that fail it."""
     keys = dict.fromkeys([*(r.key for r in current), *(f.key for f in findings)])
     suite = ElementTree.Element("testsuite", name="benchgate gate", tests=str(len(keys)))
-    failing = {key: [f for f in failed if f.key == key] for key in keys}
-    suite.set("failures", str(sum(bool(found) for found in failing.values())))
+    by_key = {key: [f for f in failed if f.key == key] for key in keys}
+    suite.set("failures", str(sum(bool(found) for found in by_key.values())))
     skipped = {r.key: r.reason for r in current if r.outcome == "skipped"}
     for key in keys:
-        case = ElementTree.SubElement(suite, "testcase", classname="benchgate.gate.compare", name=key)
-        if failing[key]:
-            text = "\n".join(map(str, failing[key]))
-            ElementTree.SubElement(case, "failure", message=str(failing[key][0])).text = text
+        case = ElementTree.SubElement(suite, "testcase", classname="benchgate.gate.compare", name=visible(key))
+        if by_key[key]:
+            lines = [visible(str(finding)) for finding in by_key[key]]
+            ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
         elif key in skipped:
-            ElementTree.SubElement(case, "skipped", message=skipped[key])
-    with explained(path):
+            ElementTree.SubElement(case, "skipped", message=visible(skipped[key]))
+    try:
         ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written ({error.strerror}); give --junit another place") from error

@@ -12,7 +12,7 @@ Z = 1.96
 
 
 def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: str = "ap") -> Verdict:
-    """Whether `metric` of `evaluation` is at least `share` of that of `reference`, both on the same images.
+    """The verdict on `metric` of `evaluation` being at least `share` of that of `reference`, both on the same images.
 
     The margin's standard error comes from the paired resamples. It holds when the 95 % interval of the margin lies at
     or above 0, fails when it lies below, and is undecidable otherwise, or when there are fewer than two photographs.

@@ -1,0 +1,60 @@
+"""What the gate says: a Finding a metric, and which kinds of them fail a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "regressed", "drifted", "improved", "unchanged", "informative", "new", "gone", "not compared", "no longer measured"
+]
+FAILING: frozenset[str] = frozenset({"regressed", "drifted", "no longer measured"})
+STRICT: frozenset[str] = FAILING | {"new", "gone", "not compared"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The gate's answer for one metric of one cell (`metric` is "" for the cell as a whole).
+
+    `tolerance` is None for what is shown and never gated; `absolute` says that it is a difference, not a ratio.
+    """
+
+    kind: Kind
+    key: str
+    metric: str = ""
+    now: float | None = None
+    baseline: float | None = None
+    tolerance: float | None = None
+    reason: str = ""
+    absolute: bool = False
+
+    @property
+    def change(self) -> float | None:
+        """(now - baseline) / |baseline|; None where the baseline is 0 or there is none."""
+        if self.now is None or not self.baseline:
+            return None
+        return (self.now - self.baseline) / abs(self.baseline)
+
+    def fails(self, strict: bool = False) -> bool:
+        """True for what fails a run. Strictly that is also what is new, gone, or gated and not compared."""
+        if self.kind not in (STRICT if strict else FAILING):
+            return False
+        # Of a cell that was there, a metric more is no news; one that is never gated need not be comparable.
+        return not self.metric or self.kind in FAILING or (self.kind == "not compared" and self.tolerance is not None)
+
+    def __str__(self) -> str:
+        if not self.metric:
+            return f"{self.key}: {self.kind}" + (f": {self.reason}" if self.reason else "")
+        if self.now is None or self.baseline is None:
+            return f"{self.metric} {self.kind}: {self.reason}"
+        change = "" if self.change is None else f" ({self.change:+.1%})"
+        scale = "absolute" if self.absolute else "relative"
+        limit = "" if self.tolerance is None else f", allowed {self.tolerance:g} {scale}"
+        reason = f", {self.reason}" if self.reason else ""
+        return f"{self.metric} {self.kind}: {self.baseline:.6g} -> {self.now:.6g}{change}{limit}{reason}"
+
+
+def failing(findings: Iterable[Finding], strict: bool = False) -> list[Finding]:
+    """The findings that fail a run."""
+    return [finding for finding in findings if finding.fails(strict)]
