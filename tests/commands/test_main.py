@@ -135,14 +135,14 @@ def test_interrupt_is_no_traceback(base, capsys, monkeypatch):
     assert "interrupted" in capsys.readouterr().err
 
 
-def broken(path: Path) -> None:
+def broken(*arguments) -> None:
     raise ValueError("two\nlines")
 
 
 def test_a_defect_is_a_message_and_no_verdict(base, capsys, monkeypatch):
     """Exit code 1 means worse; Python's own for a traceback is 1 too."""
     monkeypatch.delenv(cli.DEBUG, raising=False)
-    monkeypatch.setattr("benchgate.commands.gate.read_records", broken)
+    monkeypatch.setattr("benchgate.commands.gate.judge_files", broken)
     assert cli.main(["gate", str(base), str(base)]) == cli.UNUSABLE
     said = capsys.readouterr().err
     assert said.startswith("benchgate: unexpected ValueError: two lines; ")

@@ -12,7 +12,7 @@ def test_the_block_in_the_json(project):
     project.write("test_it.py", TWO_CELLS.replace('("size",)', '("size", "energy")'))
     project.run("--benchmark-json=out.json", "--benchmark-autosave").assert_outcomes(passed=2)
     record = project.records("out.json")["test_speed[fake-a-bf16-fake-cpu]"]
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["outcome"] == "passed"
     assert record["operation"] == "answer"
     assert record["version"] == "1"
@@ -256,7 +256,7 @@ def test_memory(cell):
         result["peak_rss_bytes"]
 """,
     )
-    project.run("--cell-model=local").assert_outcomes(passed=1)
+    project.run("--cell-model=local", process=True).assert_outcomes(passed=1)
 
 
 def test_the_summary_at_80_columns(project, monkeypatch):

@@ -146,7 +146,7 @@ def test_a_tolerance_for_no_cell_is_told_where_all_are_collected(project, argume
     ],
 )
 def test_what_was_not_selected_is_not_gone(project, arguments):
-    many = "tolerance={'latency_median_s': 99, 'throughput_per_s': 99}, runtime="
+    many = "tolerance={'latency_median_s': 99, 'throughput_per_s': 0.99}, runtime="
     project.write("pyproject.toml", SETTINGS.replace("-p no:cacheprovider", ""))
     project.write("test_it.py", TWO_CELLS.replace("runtime=", many))
     project.write("folder/test_far.py", TWO_CELLS.replace("runtime=", many).replace("@", "@pytest.mark.slow\n@", 1))
@@ -200,7 +200,7 @@ import pytest
 
 tries = []
 
-@pytest.mark.cells(model="fake-a", runtime="fake", tolerance={"latency_median_s": 99, "throughput_per_s": 99})
+@pytest.mark.cells(model="fake-a", runtime="fake", tolerance={"latency_median_s": 99, "throughput_per_s": 0.99})
 def test_speed(cell, monkeypatch):
     tries.append(1)
     WORSE
