@@ -72,7 +72,7 @@ class Taken(Counters):
 class Limits:
     """How much may be taken before a block counts as disturbed.
 
-    `delay`: waiting as a share of waiting and own CPU time; `others` and `steal`: shares of one CPU over the block's wall
+    `delay`: waiting as a share of waiting and own CPU time; `others` and `steal`: shares of one CPU over its wall
     time; `reference`: the factor by which the reference arithmetic may be slower than its best.
     """
 
