@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,8 +107,8 @@ class Own:
 
 
 @pytest.fixture
-def own(options: Options) -> Iterator[Own]:
-    yield Own(options)
+def own(options: Options) -> Own:
+    return Own(options)
 
 
 def test_the_tests_own_fixture_is_as_if_it_had_measured(options, clock, own):
