@@ -1,0 +1,83 @@
+"""Blocks on a scripted clock: when one is tried again, which make the figure, when it is marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from benchgate.machine.neighbours import Counters
+from benchgate.measuring import blocks
+from benchgate.measuring.blocks import Instruments
+
+BUSY, QUIET = 1.0, 0.0
+
+
+class Script:
+    """A machine on which each block takes `seconds` and others use so much of a CPU meanwhile."""
+
+    def __init__(self, others: Sequence[float], references: Sequence[float] = (), seconds: float = 1.0) -> None:
+        self.now, self.used, self.block = 0.0, 0.0, 0
+        self.others, self.seconds = others, seconds
+        self._references = iter(references)
+        self.slept: list[float] = []
+
+    def rounds(self) -> list[float]:
+        self.now += self.seconds
+        self.used += self.others[min(self.block, len(self.others) - 1)] * self.seconds
+        self.block += 1
+        return [float(self.block)] * 2
+
+    def read(self) -> Counters:
+        return Counters(self.now, self.now, 0.0, self.used, 0.0, 0, 0)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def measure(self, count: int, patience_s: float, best: float | None = 1.0) -> blocks.Blocks:
+        tools = Instruments(lambda: self.now, self.sleep, self.read, lambda: next(self._references, 1.0))
+        return blocks.measure(self.rounds, count, patience_s, best, tools)
+
+
+@pytest.mark.parametrize(
+    ("others", "count", "patience_s", "tried", "samples", "marked"),
+    [
+        ([QUIET], 1, 10, 1, [1, 1], False),
+        ([QUIET], 3, 10, 3, [1, 1, 2, 2, 3, 3], False),
+        ([BUSY, QUIET], 1, 10, 2, [2, 2], False),
+        ([BUSY, BUSY, QUIET], 1, 10, 3, [3, 3], False),
+        ([BUSY], 1, 0, 1, [1, 1], True),
+        # One block of 1 s and a pause of 0.2 s fit into 2.5 s twice.
+        ([BUSY], 1, 2.5, 3, [1, 1, 2, 2, 3, 3], True),
+        ([QUIET, BUSY], 2, 0, 2, [1, 1], False),
+        ([QUIET, BUSY, QUIET], 2, 5, 3, [1, 1, 3, 3], False),
+    ],
+)
+def test_disturbed_blocks_are_tried_again_and_left_out(others, count, patience_s, tried, samples, marked):
+    found = Script(others).measure(count, patience_s)
+    assert len(found.all) == tried
+    assert found.samples == samples
+    assert bool(found.disturbed) is marked
+
+
+def test_a_block_longer_than_the_patience_is_not_tried_again():
+    assert len(Script([BUSY], seconds=30).measure(1, 10).all) == 1
+
+
+def test_a_slow_reference_marks_what_no_counter_sees():
+    found = Script([QUIET], references=[1.3, 1.0]).measure(1, 0)
+    assert found.disturbed == ("fixed arithmetic took 1.30 times its best here (limit 1.25)",)
+
+
+def test_the_best_reference_is_kept_and_becomes_better():
+    assert Script([QUIET], references=[0.8, 0.9]).measure(1, 0).best_reference_s == 0.8
+    assert Script([QUIET], references=[2.0, 2.1]).measure(1, 0, best=None).best_reference_s == 2.0
+
+
+def test_blocks_as_data_are_plain():
+    (block,) = Script([BUSY]).measure(1, 0).all
+    found = block.as_dict()
+    assert found["rounds"] == 2
+    assert found["others_s"] == 1.0
+    assert found["disturbed"] == ["other processes used 100% of a CPU (limit 10%)"]
