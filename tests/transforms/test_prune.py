@@ -154,6 +154,7 @@ def test_every_runtime_measures_the_pruned_model(pytester, benchgate_cache, monk
 
 
 @pytest.mark.backend("torch")
+@pytest.mark.backend("onnxruntime")
 def test_text_to_text_models_are_pruned_too(torch):
     from benchgate.core.transformed import for_build
     from tests.tasks.text2text.tiny import MODELS
