@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from benchgate import registration
-from benchgate.core import runtimes
+from benchgate.core import models, runtimes, schemes, tasks, transforms
 from benchgate.machine.packages import missing_packages
 from benchgate.pytest_plugin.matrix import is_needed
 from tests.loopback import Site, serving
@@ -41,6 +41,18 @@ def benchgate_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "benchgate-cache"
     monkeypatch.setenv("BENCHGATE_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def registries_left_alone() -> Iterator[None]:
+    """What one test takes away from a registry, or how it leaves names resolved, fails that test and no later one."""
+    registries = (models, runtimes, schemes, tasks, transforms)
+    before = {registry.kind: (set(registry), registry.resolve) for registry in registries}
+    yield
+    for registry in registries:
+        names, resolve = before[registry.kind]
+        assert not names - set(registry), f"{registry.kind}: taken away"
+        assert registry.resolve is resolve, f"{registry.kind}: names resolve in another way than before"
 
 
 @pytest.hookimpl(tryfirst=True)

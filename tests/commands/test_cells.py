@@ -59,8 +59,9 @@ def test_a_model_alone_is_its_fp32_cell_on_torch():
 
 
 @pytest.mark.parametrize("scheme", ["prune-50", "prune-50+int8-dynamic"])
-def test_an_id_with_steps_is_read_back(monkeypatch, scheme):
-    monkeypatch.setattr(core.schemes, "resolve", composed)
+def test_an_id_with_steps_is_read_back(scheme):
+    # Not by monkeypatch, which is undone after `replaced` and would put the stand-in's resolve back for good.
+    core.schemes.resolve = composed
     with core.transforms.replaced(Prune()):
         cell = Cell("rewrite-t5", scheme, "torch", "cpu")
         assert parse_cell(str(cell)) == cell
@@ -125,9 +126,10 @@ def test_an_option_that_nobody_registered(option, kind):
         parse_cell("rewrite", **{option: "none"})
 
 
-def test_a_model_that_is_resolved_by_its_name(monkeypatch):
+def test_a_model_that_is_resolved_by_its_name():
     found = SimpleNamespace(name="org/model", task="text2text")
-    monkeypatch.setattr(core.models, "resolve", lambda name: found if name == "org/model" else None)
+    # Not by monkeypatch; see above.
+    core.models.resolve = lambda name: found if name == "org/model" else None
     assert parse_cell("org/model") == Cell("org/model", "fp32", "torch", "cpu")
 
 

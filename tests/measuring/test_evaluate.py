@@ -45,14 +45,14 @@ class Clock:
 @pytest.fixture(autouse=True)
 def parts(monkeypatch):
     """A fake model and runtime beside the real ones, splits of our own, and a clock that only moves when read."""
-    monkeypatch.setattr(models, "_items", {**models._items, "fake-rewriter": FakeModel(says)})
-    monkeypatch.setattr(runtimes, "_items", {**runtimes._items, "fake-runtime": FakeRuntime()})
     registry: Registry[Split] = Registry("data split")
     for name in ("dev", "test"):
         registry.add(Split(name, lambda name=name: a_set(*ITEMS, name=f"our-{name}")))
     monkeypatch.setattr(rewrites, "splits", registry)
     monkeypatch.setattr("benchgate.registration.load_project", lambda root: None)
     monkeypatch.setattr("benchgate.tasks.text2text.task.time.perf_counter", Clock())
+    with models.extended(FakeModel(says)), runtimes.extended(FakeRuntime()):
+        yield
 
 
 def order(*data, limit=None, threads=1, beams=1):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def test_speed(cell):
 """
 
 # What a run registers is gone after it.
-REGISTRIES: list[core.Registry[Any]] = [core.models, core.schemes, core.runtimes, core.tasks, devices]
+REGISTRIES: list[core.Registry[Any]] = [core.models, core.schemes, core.runtimes, core.tasks, core.transforms, devices]
 
 
 class Project:
@@ -49,6 +50,9 @@ class Project:
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester, self.path, self._patch = pytester, pytester.path, monkeypatch
+        # A module rewritten within a second and of the same length would be taken from its old byte code.
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         self.write("suite.py", Path(__file__).with_name("fake_suite.py").read_text(encoding="utf-8"))
         self.write("conftest.py", CONFTEST)
         self.write("pyproject.toml", SETTINGS)
@@ -61,11 +65,11 @@ class Project:
 
     def run(self, *args: str, process: bool = False, **settings: object) -> pytest.RunResult:
         """pytest with FAKE_* settings in the environment; in this process unless `process`."""
-        with self._patch.context() as patch:
+        with self._patch.context() as patch, ExitStack() as registered:
             for name, value in settings.items():
                 patch.setenv(f"FAKE_{name}", str(value))
             for registry in REGISTRIES:
-                patch.setattr(registry, "_items", dict(registry._items))
+                registered.enter_context(registry.extended())
             result = self._run(args, process)
         result.stdout.no_fnmatch_line("*INTERNALERROR*")
         return result

@@ -196,7 +196,7 @@ def pytest_runtest_setup(item):
             [sys.executable, "-m", "pytest", "--cell-resume", "test_it.py"],
             env={**os.environ, "INNER": "1"}, capture_output=True, text=True,
         )
-        print(done.stdout)
+        print(done.stdout, flush=True)
         assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
         os.kill(os.getpid(), signal.SIGKILL)
 """

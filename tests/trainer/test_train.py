@@ -249,18 +249,15 @@ def test_a_sweep_measures_each_batch_size_apart(command):
     ],
 )
 def test_what_cannot_be_trained_is_one_message(arguments, said, capsys, monkeypatch):
-    import benchgate
     from benchgate import models, registration
     from benchgate.commands import main as cli
 
     monkeypatch.setattr(registration, "load_project", lambda root: None)
-    monkeypatch.setattr(models, "_items", {"tiny-lstm": LSTM})
-    monkeypatch.setattr(models, "resolve", lambda name: None)
-    assert benchgate.models is models
-    try:
-        code = cli.main(["train", *arguments])
-    except SystemExit as left:
-        code = left.code
+    with models.replaced(LSTM):
+        try:
+            code = cli.main(["train", *arguments])
+        except SystemExit as left:
+            code = left.code
     assert code == 2
     assert said in capsys.readouterr().err
 

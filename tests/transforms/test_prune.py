@@ -111,7 +111,7 @@ def test_memory(cell):
 
 
 @pytest.mark.backend("torch")
-@pytest.mark.backend("onnxruntime")
+@pytest.mark.backend("torch")
 def test_every_runtime_measures_the_pruned_model(pytester, benchgate_cache, monkeypatch, torch):
     """On a real module: the artifacts' own weights are as sparse as asked, and no two schemes share one."""
     pytester.makepyfile(suite=SUITE, test_spam=TESTS, conftest='pytest_plugins = ["suite"]')
@@ -154,7 +154,7 @@ def test_every_runtime_measures_the_pruned_model(pytester, benchgate_cache, monk
 
 
 @pytest.mark.backend("torch")
-@pytest.mark.backend("onnxruntime")
+@pytest.mark.backend("torch")
 def test_text_to_text_models_are_pruned_too(torch):
     from benchgate.core.transformed import for_build
     from tests.tasks.text2text.tiny import MODELS
