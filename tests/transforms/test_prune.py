@@ -111,7 +111,7 @@ def test_memory(cell):
 
 
 @pytest.mark.backend("torch")
-@pytest.mark.backend("torch")
+@pytest.mark.backend("onnxruntime")
 def test_every_runtime_measures_the_pruned_model(pytester, benchgate_cache, monkeypatch, torch):
     """On a real module: the artifacts' own weights are as sparse as asked, and no two schemes share one."""
     pytester.makepyfile(suite=SUITE, test_spam=TESTS, conftest='pytest_plugins = ["suite"]')
@@ -153,7 +153,6 @@ def test_every_runtime_measures_the_pruned_model(pytester, benchgate_cache, monk
     assert sum(key["scheme"].get("steps") == ["prune-50"] for key in keys) == 4
 
 
-@pytest.mark.backend("torch")
 @pytest.mark.backend("torch")
 def test_text_to_text_models_are_pruned_too(torch):
     from benchgate.core.transformed import for_build
