@@ -19,7 +19,7 @@ from benchgate.core.metrics import Row, refusal
 
 SCHEMA = 2
 PASSED = "passed"
-OUTCOMES = (PASSED, "failed", "skipped", "oom", "error", "timeout", "accepted")
+OUTCOMES = (PASSED, "failed", "skipped", "oom", "crash", "error", "timeout", "accepted")
 
 # From schema number to the function that makes the next one of it.
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -7,13 +7,14 @@ import json
 import pytest
 
 from benchgate.machine import fingerprint as machine
+from benchgate.machine import spinning
 from benchgate.machine.devices import devices, usable_cores
 
 
 def test_the_fingerprint_is_flat_json_and_complete():
     found = dict(machine.fingerprint("cpu"))
     assert json.loads(json.dumps(found)) == found
-    assert set(found) == {"system", "arch", "cpu", "cores", "memory_gib", "python", "omp_wait_policy"}
+    assert set(found) == {"system", "arch", "cpu", "cores", "memory_gib", "python", *spinning.in_force()}
     assert all(found.values())
     assert found["cores"] == usable_cores()
 

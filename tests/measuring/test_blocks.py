@@ -22,11 +22,11 @@ class Script:
         self._references = iter(references)
         self.slept: list[float] = []
 
-    def rounds(self) -> list[float]:
+    def rounds(self) -> tuple[list[float], int]:
         self.now += self.seconds
         self.used += self.others[min(self.block, len(self.others) - 1)] * self.seconds
         self.block += 1
-        return [float(self.block)] * 2
+        return [float(self.block)] * 2, 3
 
     def read(self) -> Counters:
         return Counters(self.now, self.now, 0.0, self.used, 0.0, 0, 0)
@@ -73,6 +73,18 @@ def test_a_slow_reference_marks_what_no_counter_sees():
 def test_the_best_reference_is_kept_and_becomes_better():
     assert Script([QUIET], references=[0.8, 0.9]).measure(1, 0).best_reference_s == 0.8
     assert Script([QUIET], references=[2.0, 2.1]).measure(1, 0, best=None).best_reference_s == 2.0
+
+
+def test_what_trying_again_took_is_told():
+    assert Script([QUIET]).measure(1, 10).again_s == 0
+    assert Script([BUSY, BUSY, QUIET]).measure(1, 10).again_s == pytest.approx(2.4)
+
+
+def test_what_was_taken_is_that_of_the_kept_blocks():
+    found = Script([BUSY, QUIET, QUIET]).measure(2, 10)
+    assert found.taken.wall_s == 2.0
+    assert found.taken.others_s == 0.0
+    assert {block.iterations for block in found.all} == {3}
 
 
 def test_blocks_as_data_are_plain():

@@ -37,7 +37,7 @@ class Clock:
     now, step = 0.0, 0.0
 
     def __call__(self) -> float:
-        self.step += 0.001
+        self.step = 1.1 * self.step + 0.001
         self.now += self.step
         return self.now
 

@@ -181,7 +181,8 @@ class Paper:
         for _ in self.samples:
             for _ in range(self.iterations):
                 once()
-            after(self.iterations)
+            if after is not None:
+                after(self.iterations)
         once()
         return Samples(tuple(self.samples), self.iterations)
 

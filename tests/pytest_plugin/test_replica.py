@@ -45,7 +45,7 @@ def options(request: pytest.FixtureRequest, clock: Clock) -> Options:
 
 
 def rounds(options: Options, clock: Clock) -> replica.Rounds:
-    return replica.runner(options)(clock.work)[1]
+    return replica.timing(options, None, lambda fixture: fixture(clock.work))()
 
 
 def test_max_time_and_min_rounds_decide_how_many(options, clock):
@@ -77,15 +77,19 @@ def test_warmup_calls_more_often_and_measures_no_more(options, clock):
 @pytest.mark.parametrize("off", [True, False])
 def test_disable_gc(options, clock, off):
     seen = []
-    replica.runner(options.with_values(disable_gc=off))(lambda: (seen.append(gc.isenabled()), clock.work()))
+
+    def work():
+        seen.append(gc.isenabled())
+        clock.work()
+
+    replica.timing(options.with_values(disable_gc=off), None, lambda fixture: fixture(work))()
     # The last call, which gives the value, is not timed.
     assert set(seen[:-1]) == {not off}
 
 
 def test_disabled_calls_once_and_measures_nothing(options, clock):
     off = Options(options.name, options.fullname, True, options.values)
-    value, found = replica.runner(off)(clock.work)
-    assert (value, clock.calls, found.samples) == (1, 1, ())
+    assert (rounds(off, clock).samples, clock.calls) == ((), 1)
 
 
 def test_cprofile_is_brought_back(options, clock):
@@ -142,6 +146,6 @@ def test_real_time_is_measured_in_a_worker(options):
     real = options.with_values(timer=NameWrapper(time.perf_counter), max_time=SecondsDecimal("0.001"))
     call: Callable[[], Any] = sum
     with workers.start() as worker:
-        _, found = worker.call(lambda: replica.runner(real)(lambda: call(range(1000))))
+        found = worker.call(lambda: replica.timing(real, None, lambda fixture: fixture(call, range(1000)))())
     assert found.samples
     assert all(sample > 0 for sample in found.samples)

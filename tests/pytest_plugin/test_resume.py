@@ -113,7 +113,11 @@ def attribute(where, value):
     return lambda project, patch: patch.setattr(where, value)
 
 
-PYPROJECT = '[tool.benchgate.gate]\naccuracy = 0.5\n[tool.pytest.ini_options]\naddopts = "-p no:cacheprovider"\n'
+PYPROJECT = """[tool.benchgate.gate]
+accuracy = 0.5
+[tool.pytest.ini_options]
+addopts = "-p no:cacheprovider --cell-executor=inline"
+"""
 # What changes after the interruption, the options of the second run, and what is said of the record that is not taken.
 CHANGES = {
     "a floor": (rewrite("test_it.py", '("size",))', '("size",))["accuracy"] > 0.8'), (), "the test's source (test_it)"),

@@ -120,6 +120,10 @@ class Rows(Generic[Row]):
     def get(self, *key: str) -> Row | None:
         return self._rows.get(key)
 
+    def all(self) -> list[Row]:
+        """All rows, in the order of their registration."""
+        return list(self._rows.values())
+
     def of(self, runtime: str) -> list[Row]:
         """The rows of one runtime, in the order of their registration."""
         return [row for row in self._rows.values() if row.runtime == runtime]

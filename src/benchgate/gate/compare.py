@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from benchgate.core.metrics import Row, row_of
 from benchgate.gate.baselines import Baselines, anchor, worse_by
 from benchgate.gate.comparable import comparable, other_cell, unstable
+from benchgate.gate.disturbed import disturbance
 from benchgate.gate.findings import Finding, Kind
 from benchgate.gate.policy import Policy, resolved
 from benchgate.results import Record
@@ -44,6 +45,7 @@ def _compare_metric(name: str, record: Record, usable: Sequence[Record], baselin
         return Finding("new", record.key, name, reason="no baseline has this metric")
     row = _row(name, record, having[-1])
     candidates = [baseline for baseline in having if comparable(row, record, baseline) is None]
+    quiet = [baseline for baseline in candidates if disturbance(row, baseline) is None]
     value = None if now is None else now.value
     if not candidates:
         reason = comparable(row, record, having[-1]) or ""
@@ -53,13 +55,19 @@ def _compare_metric(name: str, record: Record, usable: Sequence[Record], baselin
         # A figure that needs more samples than this run had is no finding; a floor that vanished is.
         kind: Kind = "informative" if row.tolerance is None else "no longer measured"
         return Finding(kind, record.key, name, reason=reason)
-    reference = baselines.reference(name, candidates)
+    reference = baselines.reference(name, quiet or candidates)
     if row.tolerance is None:
         return Finding("informative", record.key, name, value, reference)
+    now_disturbed = disturbance(row, record)
+    if now_disturbed or not quiet:
+        reason = f"disturbed: {now_disturbed or disturbance(row, candidates[-1])}"
+        if not now_disturbed:
+            reason = f"the baseline was {reason}"
+        return Finding("inconclusive", record.key, name, value, reference, row.tolerance, reason, row.absolute)
     found = Finding(
         _verdict(row, value, reference), record.key, name, value, reference, row.tolerance, "", row.absolute
     )
-    return _drift(found, row, value, candidates) if baselines.newest else found
+    return _drift(found, row, value, quiet) if baselines.newest else found
 
 
 def _row(name: str, record: Record, baseline: Record) -> Row:

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "regressed", "drifted", "improved", "unchanged", "informative", "new", "gone", "not compared", "no longer measured"
+    "regressed",
+    "drifted",
+    "improved",
+    "unchanged",
+    "informative",
+    "new",
+    "gone",
+    "not compared",
+    "no longer measured",
+    "inconclusive",
 ]
 FAILING: frozenset[str] = frozenset({"regressed", "drifted", "no longer measured"})
-STRICT: frozenset[str] = FAILING | {"new", "gone", "not compared"}
+UNDECIDED: frozenset[str] = frozenset({"not compared", "inconclusive"})
+STRICT: frozenset[str] = FAILING | UNDECIDED | {"new", "gone"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Finding:
         if self.kind not in (STRICT if strict else FAILING):
             return False
         # Of a cell that was there, a metric more is no news; one that is never gated need not be comparable.
-        return not self.metric or self.kind in FAILING or (self.kind == "not compared" and self.tolerance is not None)
+        return not self.metric or self.kind in FAILING or (self.kind in UNDECIDED and self.tolerance is not None)
 
     def __str__(self) -> str:
         if not self.metric:

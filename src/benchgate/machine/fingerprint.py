@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchgate.machine import spinning
 from benchgate.machine.devices import devices, usable_cores
 
 
@@ -23,7 +24,7 @@ def fingerprint(device: str) -> Mapping[str, Any]:
         "memory_gib": _memory_gib(),
         "python": ".".join(platform.python_version_tuple()[:2]),
         # Threads that spin while they wait are several times slower beside a busy neighbour.
-        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        **spinning.in_force(),
         **devices[device].fingerprint(),
     }
 

@@ -11,8 +11,8 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,20 @@ def _positive(now: float | None, before: float | None) -> float | None:
 class Taken(Counters):
     """What was used and taken during one interval; the fields of Counters as differences."""
 
+    @property
+    def cpu_share(self) -> float:
+        """Own CPU time over wall time: 2.0 is two CPUs busy all the time."""
+        return round(self.cpu_s / self.wall_s, 3) if self.wall_s > 0 else 0.0
+
     def as_dict(self) -> dict[str, Any]:
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def total(parts: Sequence[Taken]) -> Taken:
+    """The sum of several intervals; a counter that one of them has not is None."""
+    columns = zip(*(astuple(part) for part in parts), strict=True)
+    sums: list[Any] = [None if None in column else sum(column) for column in columns]
+    return Taken(*sums)
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,7 @@ def read(proc: Path = PROC, cgroup: Path = CGROUP) -> Counters:
     own = times.user + times.system
     busy, steal = _system(proc)
     return Counters(
-        wall_s=time.perf_counter(),
+        wall_s=time.monotonic(),
         cpu_s=time.process_time(),
         delay_s=_delay(proc),
         others_s=None if busy is None else busy - own,

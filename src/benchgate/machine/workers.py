@@ -83,6 +83,11 @@ class Worker:
         self._kills_before = _memory_kills()
         self._pidfd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
 
+    @property
+    def alive(self) -> bool:
+        """False once it ended."""
+        return self._process.poll() is None
+
     def call(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any:
         """The value of `function(*args)` in the worker.
 
@@ -328,6 +333,12 @@ def _interpreter(
         )
     except OSError as error:
         raise Unavailable(f"no process of its own can be started: {error.strerror}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The error's first line; its type too where it is none of ours."""
+    said = next(iter(str(error).strip().splitlines()), "")
+    return said if isinstance(error, BenchgateError) else f"{type(error).__name__}: {said}"
 
 
 def death(code: int) -> str:

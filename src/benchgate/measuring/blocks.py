@@ -24,13 +24,15 @@ PAUSE_S = 0.2
 class Block:
     """Seconds a round of one block, what was taken meanwhile, and the reasons to distrust it (none: undisturbed).
 
-    `reference` is the fixed arithmetic's time before and after over its best known, the larger one.
+    A round is the mean of `iterations` calls. `reference` is the fixed arithmetic's time before and after over its best
+    known, the larger one.
     """
 
     samples: tuple[float, ...]
     taken: Taken
     reference: float
     reasons: tuple[str, ...]
+    iterations: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -43,10 +45,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Blocks:
-    """All blocks of one cell; `best_reference_s` is the fastest fixed arithmetic seen so far."""
+    """All blocks of one cell; `best_reference_s` is the fastest fixed arithmetic seen so far.
+
+    `again_s` is what measuring disturbed ones again took.
+    """
 
     all: tuple[Block, ...]
     best_reference_s: float
+    again_s: float = 0.0
 
     @property
     def kept(self) -> tuple[Block, ...]:
@@ -63,6 +69,11 @@ class Blocks:
         """Seconds a round of the kept blocks."""
         return [sample for block in self.kept for sample in block.samples]
 
+    @property
+    def taken(self) -> Taken:
+        """What was used and taken in all kept blocks together."""
+        return neighbours.total([block.taken for block in self.kept])
+
 
 @dataclass(frozen=True)
 class Instruments:
@@ -75,13 +86,13 @@ class Instruments:
 
 
 def measure(
-    rounds: Callable[[], Sequence[float]],
+    rounds: Callable[[], tuple[Sequence[float], int]],
     count: int,
     patience_s: float,
     best_reference_s: float | None,
     instruments: Instruments | None = None,
 ) -> Blocks:
-    """Run `rounds()`, one block's seconds a round, until `count` blocks are undisturbed or the patience is at its end.
+    """Run `rounds()`, one block's (seconds a round, iterations), until `count` blocks are undisturbed or patience ends.
 
     At least `count` blocks are measured. `best_reference_s` is the reference arithmetic's best on this machine, None
     where nothing is known yet: then the first block's own is the best.
@@ -102,15 +113,18 @@ def measure(
             if tools.clock() + block.taken.wall_s > end:
                 break
             tools.sleep(PAUSE_S)
-    return Blocks(tuple(done), best)
+    return Blocks(tuple(done), best, 0.0 if end is None else max(0.0, tools.clock() - end + patience_s))
 
 
-def _one(rounds: Callable[[], Sequence[float]], best: float | None, tools: Instruments) -> tuple[Block, float]:
+def _one(
+    rounds: Callable[[], tuple[Sequence[float], int]], best: float | None, tools: Instruments
+) -> tuple[Block, float]:
     before_s = tools.reference_s()
     start = tools.read()
-    samples = tuple(rounds())
+    samples, iterations = rounds()
     taken = tools.read().since(start)
     after_s = tools.reference_s()
     best = min(x for x in (best, before_s, after_s) if x is not None)
     reference = max(before_s, after_s) / best
-    return Block(samples, taken, reference, tuple(neighbours.disturbances(taken, reference))), best
+    reasons = tuple(neighbours.disturbances(taken, reference))
+    return Block(tuple(samples), taken, reference, reasons, iterations), best

@@ -1,14 +1,19 @@
 """Measuring one cell: the page to read first.
 
-`resolve` looks a cell's names up once, `Resolved.load` makes a session of it, `prepare` makes a Subject: the loaded
-cell with one operation and what that runs on. `measure` lets every meter look at the Subject, each in a pass of its own
-(memray slows what it watches, so it is never inside the timed pass), then scores the session, and returns a Record.
+`resolve` looks a cell's names up once. `measure` has the cell loaded, timed, weighed and scored by a *place*: a worker
+of its own, or this process (see benchgate.executors). What runs there begins with the place's `Held`, the loaded cell:
+
+    timed      load, make the operation's work, let each meter look at it in a pass of its own
+               (memray slows what it watches, so it is never inside the timed pass)
+    apart      meters that must not share that process measure in others, while nothing else computes
+    finished   score accuracy last, and put all of it into a Record
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from benchgate.core import (
@@ -17,6 +22,7 @@ from benchgate.core import (
     Session,
     Unavailable,
     UnknownName,
+    Work,
     all_needs,
     default_inputs,
     operations,
@@ -24,14 +30,76 @@ from benchgate.core import (
 )
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
-from benchgate.measuring.meters import meters
-from benchgate.measuring.meters.base import Asked, Reading, Subject
+from benchgate.measuring.held import Held
+from benchgate.measuring.in_turn import InTurn, Limits, in_turn
+from benchgate.measuring.meters.base import Apart, Asked, Elsewhere, Instrument, MeasuresApart, Meter, Reading, Subject
 from benchgate.measuring.resolved import Loaded, Resolved, resolve
-from benchgate.measuring.timing import Rounds
+from benchgate.measuring.timing import Loop, Rounds
 from benchgate.results import Record
 from benchgate.storage.artifacts import content
 
-__all__ = ["Loaded", "Resolved", "attempted", "fidelity", "measure", "prepare", "resolve", "score"]
+__all__ = [
+    "Held",
+    "Loaded",
+    "Order",
+    "Place",
+    "Resolved",
+    "against",
+    "attempted",
+    "fidelity",
+    "measure",
+    "prepare",
+    "resolve",
+    "score",
+]
+
+
+class Place(Protocol):
+    """Where a cell is loaded: another process or this one. It holds one `Held`, and has more processes started."""
+
+    elsewhere: Elsewhere
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return `function(held, *args)` of there. Raises what it raised, WorkerDied and WorkerTimeout of a process."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of one cell. `shown` are the parameters as the record has them; `operation` None is the first.
+
+    `inputs` None are the task's own. `data` are what accuracy is scored on, where `scored`.
+    """
+
+    of: Resolved
+    key: str
+    threads: int
+    operation: str | None
+    params: Mapping[str, Any]
+    shown: Mapping[str, Any]
+    meters: Mapping[str, Meter | MeasuresApart]
+    rounds: Rounds
+    inputs: Any = None
+    scored: bool = False
+    data: Any = None
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What comes back of the timed part: the reading, the rounds as they are now, and the cell for meters apart."""
+
+    reading: Reading
+    rounds: Rounds
+    apart: Apart | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the last part needs of the order; the place has the rest."""
+
+    key: str
+    shown: Mapping[str, Any]
+    scored: bool
+    data: Any
 
 
 @runtime_checkable
@@ -66,24 +134,40 @@ def prepare(
     return Subject(loaded, asked, asked.function(loaded.session, of.model, inputs, **params), rounds)
 
 
-def measure(
-    subject: Subject, key: str, params: Mapping[str, Any], meter_names: Sequence[str], scored: bool, data: Any
-) -> Record:
-    """Return everything asked of one cell as a Record (outcome "running": the test's body decides)."""
+def measure(place: Place, order: Order) -> tuple[Record, Rounds]:
+    """Return everything asked of one cell as a Record (outcome "running": the test's body decides), and its rounds."""
+    apart = {name: meter for name, meter in order.meters.items() if isinstance(meter, MeasuresApart)}
+    inside = {name: meter for name, meter in order.meters.items() if name not in apart}
+    done: Timed = place.call(timed, replace(order, meters=inside, data=None), bool(apart))
+    total = done.reading
+    for meter in apart.values():
+        assert done.apart is not None
+        total = _joined(total, _reading(meter, partial(meter.measure_apart, done.apart, place.elsewhere)))
+    kept = Kept(order.key, order.shown, order.scored, order.data)
+    return place.call(finished, kept, total), done.rounds
+
+
+def timed(held: Held, order: Order, tells_apart: bool) -> Timed:
+    """Load the cell and read the meters that look at it; runs where the cell is held."""
+    loaded = held.load(order.of, order.threads)
+    subject = held.subject = prepare(loaded, order.operation, order.params, order.rounds, order.inputs)
     total = Reading()
-    for name in meter_names:
-        found = _read(replace(subject, metrics=total.metrics), name)
-        total = Reading(
-            {**total.metrics, **found.metrics},
-            {**total.missing, **found.missing},
-            {**total.details, **found.details},
-            {**total.kernel, **found.kernel},
-        )
+    for meter in order.meters.values():
+        assert not isinstance(meter, MeasuresApart)
+        total = _joined(total, _reading(meter, partial(meter.measure, replace(subject, metrics=total.metrics))))
+    apart = Apart(order.of, loaded.path, order.threads, subject.asked) if tells_apart else None
+    return Timed(total, order.rounds, apart)
+
+
+def finished(held: Held, kept: Kept, total: Reading) -> Record:
+    """Score what is held and return the record; runs where the cell is held."""
+    subject = held.subject
+    assert subject is not None
     loaded = subject.loaded
-    accuracy = loaded.of.task.score(loaded.session, loaded.of.model, data) if scored else {}
+    accuracy = loaded.of.task.score(loaded.session, loaded.of.model, kept.data) if kept.scored else {}
     metrics = {**total.metrics, **accuracy}
     return replace(
-        attempted(loaded.of, key, loaded.threads, subject.asked.name, params),
+        attempted(loaded.of, kept.key, loaded.threads, subject.asked.name, kept.shown),
         metrics=metrics,
         missing={name: reason for name, reason in total.missing.items() if name not in metrics},
         outcome="running",
@@ -94,20 +178,21 @@ def measure(
             "content": content(loaded.path),
             **total.details,
             **_described("inputs", subject.asked.inputs),
-            **(_described("data", data) if scored else {}),
+            **(_described("data", kept.data) if kept.scored else {}),
         },
     )
 
 
-def score(loaded: Loaded, key: str, data: Any) -> Record:
-    """Return a Record of the accuracy of a loaded cell alone: nothing is timed or weighed."""
+def score(held: Held, of: Resolved, threads: int, key: str, data: Any) -> Record:
+    """Return a Record of the accuracy of a cell alone: nothing is timed or weighed. Runs where it is to be held."""
+    loaded = held.load(of, threads)
     return replace(
-        attempted(loaded.of, key, loaded.threads, "", {}),
-        metrics=dict(loaded.of.task.score(loaded.session, loaded.of.model, data)),
+        attempted(of, key, threads, "", {}),
+        metrics=dict(of.task.score(loaded.session, of.model, data)),
         outcome="running",
-        packages=versions(all_needs(loaded.of.runtime)),
+        packages=versions(all_needs(of.runtime)),
         kernel=dict(loaded.session.kernel),
-        details={"threads": loaded.threads, **_described("data", data)},
+        details={"threads": threads, **_described("data", data)},
     )
 
 
@@ -123,27 +208,59 @@ def attempted(of: Resolved, key: str, threads: int, operation: str, params: Mapp
     )
 
 
-def fidelity(loaded: Loaded, other: Resolved, data: Any) -> Mapping[str, Metric]:
-    """Return how far `loaded` is from the other cell on `data`, by their task. Loads and closes the other one."""
-    task = loaded.of.task
-    if not isinstance(task, HasFidelity):
-        raise BenchgateError(f"{task.name} has no fidelity; its task needs a method fidelity(reference, session, ...)")
+def fidelity(held: Held, of: Resolved, threads: int, other: Resolved, data: Any) -> Mapping[str, Metric]:
+    """Return how far the held cell is from the other one on `data`, by their task. Loads and closes the other one."""
+    if not isinstance(of.task, HasFidelity):
+        raise BenchgateError(
+            f"{of.task.name} has no fidelity; its task needs a method fidelity(reference, session, ...)"
+        )
+    loaded = held.open(of, threads)
     reference = other.load(loaded.threads)
     try:
-        return task.fidelity(reference.session, loaded.session, loaded.of.model, data)
+        return of.task.fidelity(reference.session, loaded.session, of.model, data)
     finally:
         reference.session.close()
+
+
+def against(
+    held: Held,
+    of: Resolved,
+    threads: int,
+    operation: str | None,
+    params: Mapping[str, Any],
+    inputs: Any,
+    other: Resolved | Work,
+    limits: Limits,
+) -> InTurn:
+    """Time an operation of the cell and another thing in turn; runs where the cell is held."""
+    ours = prepare(held.open(of, threads), operation, params, Loop(), inputs)
+    if isinstance(other, Work):
+        return in_turn(ours.work, other, limits, one_thread=threads == 1)
+    theirs = other.load(threads)
+    try:
+        work = prepare(theirs, ours.asked.name, params, Loop(), ours.asked.inputs).work
+        return in_turn(ours.work, work, limits, one_thread=threads == 1)
+    finally:
+        theirs.session.close()
 
 
 def _described(name: str, data: Any) -> dict[str, Any]:
     return {name: dict(data.describe())} if isinstance(data, Described) else {}
 
 
-def _read(subject: Subject, name: str) -> Reading:
-    meter = meters[name]
+def _reading(meter: Instrument, read: Callable[[], Reading]) -> Reading:
     try:
-        return meter.measure(subject)
+        return read()
     except Unavailable as unavailable:
         if not meter.optional:
             raise
         return Reading(missing=dict.fromkeys(meter.gives, str(unavailable)))
+
+
+def _joined(first: Reading, second: Reading) -> Reading:
+    return Reading(
+        {**first.metrics, **second.metrics},
+        {**first.missing, **second.missing},
+        {**first.details, **second.details},
+        {**first.kernel, **second.kernel},
+    )

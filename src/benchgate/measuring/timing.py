@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from benchgate.core import Lapped, Work
+from benchgate.machine import neighbours
+from benchgate.machine.neighbours import Taken
+from benchgate.measuring.blocks import Blocks
 
 WARM_UP_MINIMUM = 0.010
 WARM_UP_SECONDS = 2.0
@@ -34,30 +37,52 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class Samples:
-    """Seconds of each round; with more than one iteration each is the mean of that many calls."""
+    """Seconds of each round; with more than one iteration each is the mean of that many calls.
+
+    `blocks` are those that were measured, also the disturbed ones that `seconds` is without; None for a plain loop.
+    """
 
     seconds: tuple[float, ...]
     iterations: int = 1
+    blocks: Blocks | None = None
+
+    def calls(self) -> list[range]:
+        """The timed calls that `seconds` is of, by their numbers in the order of all timed calls."""
+        if self.blocks is None:
+            return [range(len(self.seconds) * self.iterations)]
+        found, start = [], 0
+        kept = {id(block) for block in self.blocks.kept}
+        for block in self.blocks.all:
+            end = start + len(block.samples) * block.iterations
+            if id(block) in kept:
+                found.append(range(start, end))
+            start = end
+        return found
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What timing a piece of work gave. `samples` is None where timing is switched off; `laps` are of timed rounds."""
+    """What timing a piece of work gave. `samples` is None where timing is switched off; `laps` are of its rounds.
+
+    `begun` is what was taken during the first call and the warm-up, `taken` during the rounds in `samples`.
+    """
 
     first_call_s: float
     warm_up: WarmUp
     samples: Samples | None
     laps: dict[str, list[float]]
-    wall_s: float
-    cpu_share: float
-    involuntary_switches: int
+    begun: Taken
+    taken: Taken
+
+
+After = Callable[[int], None]
 
 
 class Rounds(Protocol):
     """Who repeats the timed call: pytest-benchmark in a test, a plain loop elsewhere."""
 
     def run(
-        self, call: Callable[[], Any], prepare: Callable[[], None] | None, after: Callable[[int], None], plan: Plan
+        self, call: Callable[[], Any], prepare: Callable[[], None] | None, after: After | None, plan: Plan
     ) -> Samples | None:
         """Time `call` round by round, `prepare` before and `after(calls of the round)` behind each, both untimed.
 
@@ -86,7 +111,7 @@ class Loop:
     max_time: float = 0.0
 
     def run(
-        self, call: Callable[[], Any], prepare: Callable[[], None] | None, after: Callable[[int], None], plan: Plan
+        self, call: Callable[[], Any], prepare: Callable[[], None] | None, after: After | None, plan: Plan
     ) -> Samples:
         found = []
         for _ in range(plan.rounds(self.min_rounds, self.max_time)):
@@ -95,7 +120,8 @@ class Loop:
             start = time.perf_counter()
             call()
             found.append(time.perf_counter() - start)
-            after(1)
+            if after is not None:
+                after(1)
         return Samples(tuple(found))
 
 
@@ -119,8 +145,6 @@ class _Outputs:
 
     def after(self, calls: int) -> None:
         """Look at the outputs of a round. Those of untimed calls before it are checked, and are no laps."""
-        if not self.watched:
-            return
         outputs, untimed = list(self._kept), len(self._kept) - calls
         self._kept.clear()
         for i, output in enumerate(outputs):
@@ -156,23 +180,32 @@ def time_work(
     calls the warm-up took does not decide what is measured.
     """
     prepare = work.prepare or (lambda: None)
+    start = neighbours.read()
     warm_call = _waiting(work.started(), synchronize)
     first = _first_call(work, warm_call, prepare)
     warm = warm_up(_both(prepare, warm_call))
+    begun = neighbours.read().since(start)
     if between is not None:
         prepare()
         between(warm_call)
     outputs = _Outputs(work, see)
     call = outputs.keeping(_waiting(work.started(), synchronize))
-    before, switches, start = time.process_time(), involuntary_switches(), time.perf_counter()
+    start = neighbours.read()
     samples = rounds.run(
-        call, work.prepare, outputs.after, Plan(warm.call_s, None if work.turns is None else len(work.turns))
+        call,
+        work.prepare,
+        outputs.after if outputs.watched else None,
+        Plan(warm.call_s, None if work.turns is None else len(work.turns)),
     )
-    wall = time.perf_counter() - start
-    used, switched = time.process_time() - before, involuntary_switches() - switches
+    taken = neighbours.read().since(start)
     outputs.rest()
-    share = round(used / wall, 3) if wall > 0 else 0.0
-    return Timing(first, warm, samples, outputs.laps if samples else {}, wall, share, switched)
+    if samples is None:
+        return Timing(first, warm, None, {}, begun, taken)
+    if samples.blocks is not None:
+        taken = samples.blocks.taken
+    calls = samples.calls()
+    laps = {name: [lap[i] for part in calls for i in part] for name, lap in outputs.laps.items()}
+    return Timing(first, warm, samples, laps, begun, taken)
 
 
 def _first_call(work: Work, call: Callable[[], Any], prepare: Callable[[], None]) -> float:
@@ -239,12 +272,3 @@ def _both(prepare: Callable[[], None], call: Callable[[], Any]) -> Callable[[], 
         call()
 
     return prepared
-
-
-def involuntary_switches() -> int:
-    """Return how often the system took the CPU away so far; high numbers in a run mean neighbours."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw

@@ -10,6 +10,7 @@ import pytest
 from pytest_benchmark import logger as benchmark_logger
 from pytest_benchmark import utils as benchmark_utils
 
+from benchgate.pytest_plugin.replica import Options, options_of
 from benchgate.results import Record
 
 _utils: Any = benchmark_utils
@@ -48,11 +49,13 @@ def can_compare(config: pytest.Config) -> bool:
     return all("machine_info" in d and all("fullname" in bench for bench in d["benchmarks"]) for d in documents)
 
 
-def limits(item: pytest.Item) -> tuple[float, int]:
-    """max_time in s and min_rounds of a test: the command line's, or its `benchmark` mark's."""
+def options(item: pytest.Item, fixture: Any) -> Options:
+    """What the test's `fixture` was made with: the command line's, with those of its `benchmark` mark over them."""
     mark = item.get_closest_marker("benchmark")
-    options = {**_session(item.config).options, **(mark.kwargs if mark else {})}
-    return float(options["max_time"]), int(options["min_rounds"])
+    own = dict(mark.kwargs) if mark else {}
+    if "timer" in own:
+        own["timer"] = _utils.NameWrapper(own["timer"])
+    return options_of(fixture, {**_session(item.config).options, **own})
 
 
 def timings(item: pytest.Item) -> dict[str, Any] | None:

@@ -8,14 +8,18 @@ from typing import Any
 
 from benchgate.core import BenchgateError, Cell, InvalidOutput, Unavailable, Work
 from benchgate.core.metrics import refusal
+from benchgate.executors.local import Local
+from benchgate.executors.place import Inline
 from benchgate.gate.paired import Verdict
 from benchgate.machine.devices import usable_cores
 from benchgate.measuring import run as running
-from benchgate.measuring.in_turn import InTurn, Limits, in_turn
+from benchgate.measuring.held import Held
+from benchgate.measuring.in_turn import InTurn, Limits
 from benchgate.measuring.meters import ALL
-from benchgate.measuring.resolved import Loaded, Resolved, resolve
-from benchgate.measuring.timing import Loop
-from benchgate.pytest_plugin.rounds import BenchmarkRounds
+from benchgate.measuring.meters import meters as all_meters
+from benchgate.measuring.resolved import Resolved, resolve
+from benchgate.pytest_plugin.replica import Options
+from benchgate.pytest_plugin.rounds import BlockRounds
 from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.results import Record
 from benchgate.schemes import REFERENCE
@@ -43,8 +47,8 @@ class Result(Mapping[str, float]):
 class MeasuredCell:
     """One cell of the matrix in one test. `measure` is used once a test; the rest as often as one likes.
 
-    `scheme`, `runtime` and `device` are the cell's names, `model` is the model itself. `limits` are pytest-benchmark's
-    (max_time in s, min_rounds) for this test; `meters` the command line's choice.
+    `scheme`, `runtime` and `device` are the cell's names, `model` is the model itself. `options` are pytest-benchmark's
+    for this test; `meters` the command line's choice; `local` has the processes.
     """
 
     def __init__(
@@ -53,16 +57,18 @@ class MeasuredCell:
         key: str,
         params: Mapping[str, Any],
         benchmark: Any,
-        limits: tuple[float, int],
+        options: Options,
         meters: Sequence[str] | None,
         suite_run: SuiteRun,
+        local: Local,
     ) -> None:
         self.cell = cell
         self._of = resolve(cell)
-        self._key, self._params, self._benchmark = key, dict(params), benchmark
-        self._rounds = BenchmarkRounds(benchmark, *limits)
-        self._meters, self._in = meters, suite_run
-        self._loaded: Loaded | None = None
+        self._key, self._params, self._benchmark, self._options = key, dict(params), benchmark, options
+        self._meters, self._in, self._local = meters, suite_run, local
+        # What `session` gives to the test itself, in the pytest process.
+        self._own = Held()
+        self._place = local.place(self._of, self._own)
 
     def __str__(self) -> str:
         return str(self.cell)
@@ -100,18 +106,35 @@ class MeasuredCell:
         `--cell-meters` goes before. Returns the values; the record goes into the JSON.
         """
         others = self._meters if self._meters is not None else meters
-        threads = usable_cores() if threads is None else threads
+        threads = _threads(threads)
         shown = plain({**self._params, **params})
+        self._own.close()
         try:
-            subject = running.prepare(self._load(threads), operation, params, self._rounds, inputs)
-            scored = operation is None or data is not None
-            wanted = dict.fromkeys(["latency", *others])
-            record = _finite(running.measure(subject, self._key, shown, list(wanted), scored, data))
+            self._in.builds.check(self.cell)
+            patience = self._in.patience
+            order = running.Order(
+                of=self._of,
+                key=self._key,
+                threads=threads,
+                operation=operation,
+                params=params,
+                shown=shown,
+                meters={name: all_meters[name] for name in dict.fromkeys(["latency", *others])},
+                rounds=BlockRounds(self._options, patience.left(), patience.best_reference_s),
+                inputs=inputs,
+                scored=operation is None or data is not None,
+                data=data,
+            )
+            record, rounds = running.measure(self._place, order)
+            record = _finite(record)
         except BaseException:
             # Half a measurement, also one cut by Ctrl-C, is none: it does not go into pytest-benchmark's file.
             self._benchmark.has_error = True
             self._in.attempts[self._key] = running.attempted(self._of, self._key, threads, operation or "", shown)
             raise
+        assert isinstance(rounds, BlockRounds)
+        rounds.give_to(self._benchmark)
+        self._in.patience.spent(rounds.blocks)
         return self._keep(record)
 
     def against(
@@ -130,20 +153,14 @@ class MeasuredCell:
         `Work` where it needs something before each call. Where `measure` came before, its record keeps the result.
         Raises Unavailable, a skip, for a cell that cannot run here.
         """
-        threads = usable_cores() if threads is None else threads
-        loaded = self._loaded if self._loaded is not None and self._loaded.threads == threads else self._load(threads)
-        ours = running.prepare(loaded, operation, params, Loop(), inputs)
-        theirs = None
-        try:
-            if isinstance(other, Cell):
-                theirs = self._checked(other).load(threads)
-                work = running.prepare(theirs, ours.asked.name, params, Loop(), ours.asked.inputs).work
-            else:
-                work = other if isinstance(other, Work) else Work(other)
-            found = in_turn(ours.work, work, limits, one_thread=threads == 1)
-        finally:
-            if theirs is not None:
-                theirs.session.close()
+        threads = _threads(threads)
+        if isinstance(other, Cell):
+            place: running.Place = self._place
+            theirs: Resolved | Work = self._checked(other)
+        else:
+            # A function of the test's own lives in this process, and so must the cell.
+            place, theirs = Inline(self._place.elsewhere, self._own), other if isinstance(other, Work) else Work(other)
+        found: InTurn = place.call(running.against, self._of, threads, operation, params, inputs, theirs, limits)
         if self._key in self._in.records:
             record = self._in.records[self._key]
             name = str(other) if isinstance(other, Cell) else "a loop of the test's own"
@@ -170,7 +187,7 @@ class MeasuredCell:
         """
         record = self._measured("fidelity")
         other = self._other(scheme, runtime)
-        found = running.fidelity(self._open(), other, data)
+        found = self._place.call(running.fidelity, self._of, usable_cores(), other, data)
         described = data.describe() if hasattr(data, "describe") else None
         about = {"reference": str(other.cell), "data": described, "metrics": list(found)}
         metrics = {**record.metrics, **found}
@@ -198,11 +215,12 @@ class MeasuredCell:
         if known is not None:
             return Result(known)
         self.close()
-        loaded = other.load(usable_cores())
+        place = self._local.place(other, Held())
         try:
-            record = _finite(running.score(loaded, f"{self._key} (reference {other.cell})", data))
+            key = f"{self._key} (reference {other.cell})"
+            record = _finite(place.call(running.score, other, usable_cores(), key, data))
         finally:
-            loaded.session.close()
+            place.close()
         self._in.keep_reference(self._key, other.cell, about, record)
         return Result(record)
 
@@ -216,26 +234,26 @@ class MeasuredCell:
             raise Unavailable(f"{other}, which {self.cell} is held against, cannot run: {reason}")
         return resolved
 
-    def _load(self, threads: int) -> Loaded:
-        if threads < 1:
-            raise BenchgateError(f"threads={threads}: at least 1 is needed")
-        self.close()
-        self._loaded = self._of.load(threads)
-        return self._loaded
-
-    def _open(self) -> Loaded:
-        return self._loaded if self._loaded is not None else self._load(usable_cores())
-
     @property
     def session(self) -> Any:
-        """The loaded session, for a test that wants to ask the model something itself."""
-        return self._open().session
+        """The loaded session in the pytest process, for a test that wants to ask the model something itself.
+
+        It is another one than what was measured in a worker, of the same artifact.
+        """
+        return self._own.open(self._of).session
 
     def close(self) -> None:
         """Free the loaded model. The fixture calls it after the test."""
-        if self._loaded is not None:
-            self._loaded.session.close()
-            self._loaded = None
+        self._own.close()
+        self._place.close()
+
+
+def _threads(asked: int | None) -> int:
+    if asked is None:
+        return usable_cores()
+    if asked < 1:
+        raise BenchgateError(f"threads={asked}: at least 1 is needed")
+    return asked
 
 
 def plain(params: Mapping[str, Any]) -> dict[str, Any]:

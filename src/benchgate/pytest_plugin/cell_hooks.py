@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
 
 from benchgate import registration
-from benchgate.core import BenchgateError, Cell, Unavailable, runtimes
+from benchgate.core import BenchgateError, Cell, DataError, Unavailable, runtimes
+from benchgate.executors.local import Local, Settings
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.policy import Policy, parse_policy
+from benchgate.machine import workers
+from benchgate.machine.limits import parse_bytes
 from benchgate.measuring.meters import meters
 from benchgate.project import read_settings
 from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
 from benchgate.pytest_plugin.hooks import AXES, CELLS, REFUSAL
-from benchgate.pytest_plugin.outcomes import outcome_of
+from benchgate.pytest_plugin.outcomes import ended_early, outcome_of
+from benchgate.pytest_plugin.patience import Patience
 from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines
 from benchgate.results import Record
 from benchgate.storage import resumable
@@ -61,11 +66,13 @@ def _baselines(config: pytest.Config) -> Baselines | BenchgateError:
 
 def activate(config: pytest.Config) -> None:
     """Register the hooks and all that can be measured. What is wrong is told after the collection, all at once."""
+    option = config.option
     suite = SuiteRun(
         Policy(),
         Journal(config.rootpath / JOURNALS, _asked_for(config)),
-        strict=config.option.gate_strict,
-        accept=config.option.gate_accept,
+        strict=option.gate_strict,
+        accept=option.gate_accept,
+        patience=Patience.of(option.cell_patience, option.cell_timeout),
     )
     try:
         _prepare(suite, config)
@@ -101,6 +108,9 @@ class CellHooks:
 
     def __init__(self, config: pytest.Config, suite: SuiteRun) -> None:
         self.config, self.suite = config, suite
+        option = config.option
+        limit = None if option.cell_memory is None else _bytes(option.cell_memory)
+        self.local = Local(Settings(option.cell_executor, option.cell_spin, option.cell_timeout, limit))
         self.overrides: dict[str, list[str]] = {axis: getattr(config.option, f"cell_{axis}") for axis in AXES}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -145,6 +155,22 @@ class CellHooks:
         if not session.config.option.collectonly and any(cell_of(item) for item in session.items):
             self.suite.journal.start(list(self.suite.resumed.values()))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Build everything before anything is timed; pytest's own loop comes after."""
+        cells = {item.nodeid: cell for item in session.items if (cell := cell_of(item)) is not None}
+        if not cells or session.config.option.collectonly:
+            return
+        self.local.share(own_modules(session))
+        if self.local.settings.kind == "process":
+            resumed = self.suite.resumed
+            self.suite.builds.make((c for key, c in cells.items() if key not in resumed), self.local, self._say)
+
+    def _say(self, line: str) -> None:
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(line)
+
     @pytest.fixture
     def cell(
         self, request: pytest.FixtureRequest, model: str, scheme: str, runtime: str, device: str, benchmark: Any
@@ -156,9 +182,10 @@ class CellHooks:
             item.nodeid,
             _params_of(item),
             benchmark,
-            benchmark_adapter.limits(item),
+            benchmark_adapter.options(item, benchmark),
             self.config.option.cell_meters,
             self.suite,
+            self.local,
         )
         yield measured
         measured.close()
@@ -196,6 +223,10 @@ class CellHooks:
             result = yield
         except Unavailable as unavailable:
             self._skip_or_fail(item, str(unavailable))
+        except Exception as error:
+            if cell_of(item) is not None and ended_early(error) in matrix.may_end(item.iter_markers("cells")):
+                pytest.xfail(f"{ended_early(error)}: {workers.one_line(error)}")
+            raise
         if cell_of(item) is None:
             return result
         suite, key = self.suite, item.nodeid
@@ -243,6 +274,7 @@ class CellHooks:
         return result
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
+        self.local.close()
         self.suite.journal.close()
         if config.option.cell_resume:
             resumable.take_up(False)
@@ -254,6 +286,21 @@ class CellHooks:
             print_summary(terminalreporter, self.suite.summary())
         for note in [*self.suite.notes, *self.suite.journal.notes]:
             terminalreporter.write_line(note, yellow=True)
+
+
+def own_modules(session: pytest.Session) -> list[ModuleType]:
+    """The test modules and conftests of a run: what a worker must not import by name."""
+    tests = (item.getparent(pytest.Module) for item in session.items)
+    plugins = session.config.pluginmanager.get_plugins()
+    conftests = (p for p in plugins if isinstance(p, ModuleType) and Path(p.__file__ or "").name == "conftest.py")
+    return list(dict.fromkeys([*(test.obj for test in tests if test is not None), *conftests]))
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except DataError as error:
+        raise pytest.UsageError(f"--cell-memory: {error}") from error
 
 
 def cell_of(item: pytest.Item) -> Cell | None:

@@ -15,17 +15,12 @@ import benchgate
 from benchgate.core import BenchgateError, Cell, all_needs, models, runtimes, schemes
 from benchgate.gate.policy import Policy
 from benchgate.machine.devices import usable_cores
+from benchgate.machine.environment import deciding
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
 from benchgate.storage.artifacts import content_of
 from benchgate.storage.sources import is_project, sources
 
-# Variables that libraries read to decide how they compute, by how they begin.
-VARIABLES = (
-    "ATEN_", "BLIS_", "CT2_", "CUBLAS", "CUDA", "DNNL_", "GGML_", "GLIBC_TUNABLES", "GOMP_", "GOTO_", "HF_", "KMP_",
-    "LD_PRELOAD", "LLAMA_", "MALLOC_", "MKL_", "NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "ORT_",
-    "PYTHONHASHSEED", "PYTORCH_", "TF_", "TOKENIZERS_", "TORCH", "TRANSFORMERS_", "XLA_", "XNNPACK_",
-)  # fmt: skip
 # Options that choose tests, print, or write; everything else, a project's own options too, may change a figure.
 HARMLESS = {
     "assertmode", "basetemp", "cacheclear", "cacheshow", "capture", "code_highlight",
@@ -57,7 +52,7 @@ def before(
         "parameters": dict(params),
         "tolerances": {"policy": asdict(policy), "own": dict(own)},
         "options": _options(item.config),
-        "environment variables": {n: v for n, v in sorted(os.environ.items()) if n.startswith(VARIABLES)},
+        "environment variables": deciding(os.environ),
         "packages": versions({*all_needs(runtimes[cell.runtime]), "numpy", "pytest", "pytest_benchmark"}),
         "machine": dict(fingerprint(cell.device)),
         "threads": usable_cores(),

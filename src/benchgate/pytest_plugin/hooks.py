@@ -6,6 +6,7 @@ at the first `cells` mark, for an option of ours, or for a baseline that has cel
 
 from __future__ import annotations
 
+import argparse
 import inspect
 from collections.abc import Mapping
 from dataclasses import fields
@@ -26,6 +27,23 @@ def _repeatable(text: str) -> dict[str, Any]:
     return {"action": "append", "default": [], "metavar": "NAME", "help": f"{text}; repeatable"}
 
 
+def _not_negative(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write for example 30")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = _not_negative(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} seconds are too few; write for example 30")
+    return number
+
+
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--cell-need": _repeatable("fail, not skip, cells of this runtime, device, extra or package when it is missing"),
     "--cell-resume": {
@@ -36,6 +54,28 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "NAMES",
         "type": lambda text: [name for name in text.split(",") if name],
         "help": "comma-separated meters to use beside latency instead of the tests' own",
+    },
+    "--cell-executor": {
+        "choices": ("process", "inline"),
+        "default": "process",
+        "help": "a process for each cell (the default), or all in pytest's, for debuggers and profilers",
+    },
+    "--cell-timeout": {
+        "metavar": "SECONDS",
+        "type": _positive,
+        "help": "end a cell's process that is not done after so long: outcome timeout",
+    },
+    "--cell-memory": {"metavar": "SIZE", "help": "bytes that a cell's process may take, 4GiB or alike: outcome oom"},
+    "--cell-patience": {
+        "metavar": "SECONDS",
+        "type": _not_negative,
+        "default": 6.0,
+        "help": "how long a cell's time is measured again while neighbours disturb it (6); a run waits ten times that",
+    },
+    "--cell-spin": {
+        "choices": ("library", "short", "none"),
+        "default": "short",
+        "help": "how long idle threads of a cell's libraries spin: docs/neighbours.md (short)",
     },
     **{f"--cell-{axis}": _repeatable(f"measure this {axis} instead of those in the cells marks") for axis in AXES},
     "--gate-strict": {
@@ -59,11 +99,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "cells(model, scheme, runtime, device, tolerance, measure): the matrix of the test's `cell` fixture",
+        "cells(model, scheme, runtime, device, tolerance, measure, may_end): the matrix of the test's `cell` fixture",
     )
     if _controls_workers(config):
         return
-    asked = any(config.getoption(flag) for flag in OPTIONS)
+    asked = any(config.getoption(flag) not in (None, False, row.get("default")) for flag, row in OPTIONS.items())
     if not asked and not getattr(config.option, "benchmark_compare", None):
         return
     from benchgate.pytest_plugin import cell_hooks

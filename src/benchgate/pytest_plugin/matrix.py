@@ -18,6 +18,7 @@ from benchgate.core import (
     schemes,
     support,
     task_of,
+    unknown_name,
 )
 from benchgate.gate.policy import parse_tolerances
 from benchgate.machine.devices import devices
@@ -31,6 +32,8 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "runtime": runtimes,
     "device": devices,
 }
+# How a cell may end without being measured.
+EARLY_ENDS = ("oom", "timeout", "crash")
 DEFAULTS = {"scheme": ("fp32",), "device": ("cpu",)}
 
 
@@ -57,20 +60,32 @@ def parse_mark(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, tupl
     example = '@pytest.mark.cells(model="name", scheme=["fp32"], runtime=["torch"], device="cpu")'
     if args:
         raise MarkError(f"cells takes keyword arguments only, got {args!r}; write {example}")
-    allowed = (*AXES, "tolerance", "measure")
+    allowed = (*AXES, "tolerance", "measure", "may_end")
     unknown = sorted(set(kwargs) - set(allowed))
     if unknown:
         raise MarkError(f"cells has no argument {unknown[0]!r}; allowed: {', '.join(allowed)}; write {example}")
     if not isinstance(kwargs.get("measure", True), bool):
         raise MarkError(f"cells(measure=...) is True or False, got {kwargs['measure']!r}")
+    for outcome in _names(kwargs.get("may_end", ())):
+        if outcome not in EARLY_ENDS:
+            raise MarkError(unknown_name("outcome in cells(may_end=...)", str(outcome), EARLY_ENDS))
     axes = {}
     for axis in AXES:
         value = kwargs.get(axis, DEFAULTS.get(axis))
-        names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
+        names = _names(value)
         if not names or not all(isinstance(name, str) for name in names):
             raise MarkError(f"cells needs {axis}= a name or a list of names, got {value!r}; write {example}")
         axes[axis] = names
     return axes
+
+
+def _names(value: Any) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
+
+
+def may_end(marks: Iterable[Any]) -> frozenset[str]:
+    """The outcomes that are no failure of a test, by its marks: a cell that ends so is a row of its table."""
+    return frozenset(name for mark in marks for name in _names(mark.kwargs.get("may_end", ())))
 
 
 def tolerance_of(marks: Iterable[Any]) -> dict[str, float]:

@@ -1,8 +1,12 @@
-"""What became of a cell: passed, failed, skipped, out of memory, out of time, error. Never mixed."""
+"""What became of a cell: passed, failed, skipped, out of memory, out of time, crashed, error. Never mixed."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import pytest
+
+from benchgate.machine.workers import WorkerDied
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
@@ -14,12 +18,22 @@ def outcome_of(report: Any, excinfo: Any, waived: bool) -> tuple[str, str]:
     if report.skipped and not hasattr(report, "wasxfail"):
         return "skipped", _skip_reason(report)
     error = excinfo.value if excinfo is not None else None
+    if isinstance(error, pytest.xfail.Exception) and error.__context__ is not None:
+        # Of a cell that may end so: what happened is what its test was stopped for.
+        error = error.__context__
     reason = _one_line(report.longrepr if error is None else error)
-    if is_out_of_memory(error):
-        return "oom", reason
-    if isinstance(error, TimeoutError):
-        return "timeout", reason
+    if early := ended_early(error):
+        return early, reason
     return ("error" if report.when == "setup" else "failed"), reason
+
+
+def ended_early(error: BaseException | None) -> str:
+    """The outcome of a cell that ended before it was measured: oom, timeout or crash; "" for any other error."""
+    if is_out_of_memory(error):
+        return "oom"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "crash" if isinstance(error, WorkerDied) else ""
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

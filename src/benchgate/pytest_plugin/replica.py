@@ -6,6 +6,7 @@ constructor, and `_make_stats`, `update`, `_mode` and `cprofile_stats` to give t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,10 +87,14 @@ def rounds_of(fixture: Any) -> Rounds:
     stats = fixture.stats
     iterations = stats.iterations
     samples = tuple(float(sample) for sample in stats.stats.data)
-    return Rounds(samples, iterations, getattr(stats, "cprofile_stats", None))
+    profile = getattr(stats, "cprofile_stats", None)
+    if profile is not None:
+        # Where it would print to: an open file cannot be sent to another process.
+        profile.stream = None
+    return Rounds(samples, iterations, profile)
 
 
-def absorb(fixture: Any, all_rounds: Sequence[Rounds]) -> None:
+def absorb(fixture: Any, all_rounds: Sequence[Rounds], profile: Any = None) -> None:
     """Give a test's own fixture what its replicas measured, as if it had measured it; nothing where that is nothing.
 
     The iterations are the first's: blocks of one call have equal ones, since it is warm when the first begins.
@@ -103,16 +108,37 @@ def absorb(fixture: Any, all_rounds: Sequence[Rounds]) -> None:
         for sample in rounds.samples:
             # Stats.update of Metadata divides by the iterations, which the sample is the mean of already.
             stats.update(sample * measured[0].iterations)
-    if measured[-1].cprofile_stats is not None:
-        stats.cprofile_stats = measured[-1].cprofile_stats
+    if profile is not None:
+        profile.stream = sys.stdout
+        stats.cprofile_stats = profile
 
 
-def runner(options: Options) -> Callable[[Callable[[], Any]], tuple[Any, Rounds]]:
-    """A function that times another with a fresh replica: (its last value, its rounds)."""
+def timing(options: Options, after: Callable[[int], None] | None, use: Callable[[Any], Any]) -> Callable[[], Rounds]:
+    """A function that makes a fresh replica, has it used, and gives its rounds; `after(calls)` behind each of them."""
 
-    def timed(function: Callable[[], Any]) -> tuple[Any, Rounds]:
+    def timed() -> Rounds:
         fixture = replica(options)
-        value = fixture(function)
-        return value, rounds_of(fixture)
+        if after is not None:
+            _tell(fixture, after)
+        use(fixture)
+        return rounds_of(fixture)
 
     return timed
+
+
+def _tell(fixture: Any, after: Callable[[int], None]) -> None:
+    """Have `after` called when a round's time is taken. Only what is passed to `update` is a timed round."""
+    make = fixture._make_stats
+
+    def making(iterations: int) -> Any:
+        made = make(iterations)
+        update = made.update
+
+        def updating(duration: float) -> None:
+            update(duration)
+            after(iterations)
+
+        made.update = updating
+        return made
+
+    fixture._make_stats = making

@@ -14,8 +14,10 @@ from benchgate.gate import compare as gate
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.findings import Finding, failing
 from benchgate.gate.policy import Policy, resolved
+from benchgate.pytest_plugin.builds import Builds
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
 from benchgate.pytest_plugin.matrix import LeftOut
+from benchgate.pytest_plugin.patience import Patience
 from benchgate.report.summary import Summary
 from benchgate.results import PASSED, Record, ResultsError, read_document, records_of
 from benchgate.storage.journal import Entry, Journal
@@ -29,7 +31,7 @@ class SuiteRun:
     entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
     `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
     the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
-    `regressed` holds what the gate failed in any of them.
+    `regressed` holds what the gate failed in any of them. `patience` and `builds` are the run's.
     """
 
     policy: Policy
@@ -55,6 +57,8 @@ class SuiteRun:
     warned: list[str] = field(default_factory=list)
     tries: Counter[str] = field(default_factory=Counter)
     regressed: dict[str, str] = field(default_factory=dict)
+    patience: Patience = field(default_factory=lambda: Patience.of(0.0))
+    builds: Builds = field(default_factory=Builds)
 
     @staticmethod
     def test_of(key: str) -> str:

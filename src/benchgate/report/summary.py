@@ -11,12 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
+from benchgate.gate.disturbed import MARK
 from benchgate.gate.findings import Finding
 from benchgate.report.escape import visible
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record
 
-SAID = ("new", "gone", "regressed", "drifted", "no longer measured", "improved", "not compared")
+SAID = ("new", "gone", "regressed", "drifted", "no longer measured", "improved", "inconclusive", "not compared")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def not_compared(findings: Iterable[Finding]) -> Iterator[str]:
 def notes(records: Iterable[Record]) -> Iterator[str]:
     """Skips, failures, unsteady warm-ups and missing metrics, each reason once with how many cells it holds for."""
     records = list(records)
-    for outcome in ("skipped", "oom", "error", "timeout"):
+    for outcome in ("skipped", "oom", "crash", "error", "timeout"):
         for reason, n in Counter(r.reason for r in records if r.outcome == outcome).items():
             yield f"{outcome}: {n} cell{'s' if n > 1 else ''}: {reason}"
     missing = Counter((name, _general(reason)) for r in records for name, reason in r.missing.items())
@@ -96,12 +97,21 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
         for verdict in record.details.get("floors", ()):
             if verdict["answer"] == "undecidable":
                 yield f"undecidable: {'-'.join(record.cell.values())}: {verdict['text']}"
+    yield from _disturbed(records)
     unsteady = [r for r in records if r.details.get("warm_up", {}).get("steady") is False]
     if unsteady:
         yield (
             f"unsteady: {len(unsteady)} cell{'s' if len(unsteady) > 1 else ''} still changed speed after warm-up; "
             "`benchgate doctor` tells what makes this machine noisy"
         )
+
+
+def _disturbed(records: Sequence[Record]) -> Iterator[str]:
+    marked = {r.key: r.details["disturbed"] for r in records if r.details.get("disturbed")}
+    if marked:
+        cells = f"{len(marked)} cell{'s' if len(marked) > 1 else ''}"
+        yield f"disturbed ({MARK}): {cells}, by neighbours on this machine; no baseline, and nothing is decided by them"
+        yield from (f"  {key}: {'; '.join(map(str, reasons))}" for key, reasons in marked.items())
 
 
 def _general(reason: str) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from benchgate.core import Cell
 from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.gate.findings import Finding
 from benchgate.report.escape import visible
 from benchgate.report.units import human
@@ -110,7 +111,8 @@ def _entry(record: Record, column: Row, finding: Finding | None) -> Text:
     metric = record.metrics.get(column.name)
     if metric is None:
         return Text("-" if column.name in record.missing else "")
-    text = Text(visible(human(metric.value, metric.unit)))
+    mark = MARK if disturbance(column, record) else ""
+    text = Text(visible(human(metric.value, metric.unit)) + mark)
     if finding is not None and finding.change is not None and finding.kind != "not compared":
         text.append(f"\n{finding.change:+.1%}", style=STYLES.get(finding.kind, "dim"))
     return text

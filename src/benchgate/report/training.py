@@ -24,7 +24,7 @@ VARYING = ("precision", "attention", "threads")
 TIMED = (("forward", "forward_s"), ("backward", "backward_s"), ("forward_backward", "forward_backward_s"))
 MEASURED = ("passed", "accepted")
 # How the worst of a row's outcomes is chosen.
-SEVERITY = ("skipped", "passed", "accepted", "running", "timeout", "oom", "error", "failed")
+SEVERITY = ("skipped", "passed", "accepted", "running", "timeout", "oom", "crash", "error", "failed")
 # What does not make it another row.
 NOT_A_SETTING = ("timeout_s",)
 
@@ -125,7 +125,7 @@ def status(records: Sequence[Record]) -> str:
     worst = max(records, key=lambda record: SEVERITY.index(record.outcome))
     if worst.outcome in MEASURED:
         return "ok"
-    return worst.outcome if worst.outcome in ("oom", "timeout") else f"error: {worst.reason or worst.outcome}"
+    return worst.outcome if worst.outcome in ("oom", "timeout", "crash") else f"error: {worst.reason or worst.outcome}"
 
 
 def _notes(rows: Any) -> list[str]:

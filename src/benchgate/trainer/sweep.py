@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from benchgate.machine.processes import ProcessFailed, in_fresh_process
+from benchgate.machine import workers
 from benchgate.trainer.data import Batch, Order, collate, per_epoch
 from benchgate.trainer.models import TrainedModel
 from benchgate.trainer.recipe import Recipe
@@ -90,9 +90,11 @@ class _Job:
 def _measured(job: _Job, batches_per_epoch: int) -> Speed:
     row = Speed(job.name, job.device, job.recipe.batch, None, 0, None, None, None, None)
     try:
-        seconds, figures = in_fresh_process(_run, job, timeout_s=TIMEOUT_S)
-    except ProcessFailed as failed:
-        return replace(row, status=str(failed))
+        with workers.start() as worker:
+            seconds, figures = worker.call(_run, job, timeout_s=TIMEOUT_S)
+    except Exception as error:
+        # Out of memory has many types: whatever it is, it is this row's answer and the others go on.
+        return replace(row, status=workers.one_line(error))
     per_second = STEPS / seconds
     return replace(row, timed_steps=STEPS, steps_per_s=per_second, epoch_s=batches_per_epoch / per_second, **figures)
 

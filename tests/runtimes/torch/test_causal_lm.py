@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from benchgate.core import Cell, DataError, Lapped, models, operations, runtimes, schemes, support, tasks
+from benchgate.executors.local import Local, Settings
 from benchgate.measuring import run as running
-from benchgate.measuring.meters import meters
+from benchgate.measuring.held import Held
+from benchgate.measuring.meters import Apart, meters
 from benchgate.measuring.resolved import resolve
 from benchgate.measuring.timing import Loop
 from benchgate.runtimes.torch import runtime as torch_runtime
@@ -278,12 +280,18 @@ def test_compiled_says_the_same(load):
 def test_memory_of_the_tiny_model(model):
     """The meter's own way: fresh process, two passes; figures that make sense, nothing estimated."""
     cell = Cell(model.name, "fp32", "torch", "cpu")
-    loaded = resolve(cell).load(1)
+    of = resolve(cell)
+    loaded = of.load(1)
     session = loaded.session
-    run = running.prepare(loaded, "prefill", {"context": 16}, Loop())
-    reading = meters["memory"].measure(run)
-    found = reading.metrics
+    asked = running.prepare(loaded, "prefill", {"context": 16}, Loop()).asked
     session.close()
+    local = Local(Settings())
+    try:
+        elsewhere = local.place(of, Held()).elsewhere
+        reading = meters["memory"].measure_apart(Apart(of, loaded.path, 1, asked), elsewhere)
+    finally:
+        local.close()
+    found = reading.metrics
     assert set(found) == {"peak_native_bytes", "peak_rss_bytes"}
     assert reading.missing == {"peak_device_bytes": "cpu has no allocator of its own"}
     assert session.weights_bytes < found["peak_native_bytes"].value < found["peak_rss_bytes"].value

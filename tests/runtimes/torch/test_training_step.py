@@ -323,9 +323,9 @@ def test_an_artificial_limit_gives_a_real_end_and_the_next_cell_runs(open_sessio
     session.begin(Setting(64, 128, memory_limit=60_000_000))
     with pytest.raises(MemoryError, match="can't allocate memory"):
         session.run("clear", "forward", "backward")
-    process = session._trainer._process
+    worker = session._trainer._worker
     session.close()
-    assert not process.is_alive()
+    assert not worker.alive
     session.begin(SETTING)
     session.run("clear", "forward", "backward", "update")
     assert session.loss() > 0

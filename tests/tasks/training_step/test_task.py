@@ -14,7 +14,8 @@ from benchgate.machine.devices import devices
 from benchgate.measuring import timing
 from benchgate.measuring.meters.flops import FlopsMeter
 from benchgate.measuring.meters.latency import Latency
-from benchgate.pytest_plugin.rounds import BenchmarkRounds
+from benchgate.pytest_plugin import benchmark_adapter
+from benchgate.pytest_plugin.rounds import BlockRounds
 from benchgate.tasks.training_step.task import OPERATIONS, Flops, Setting, TrainingTask, parse_setting
 
 # What a part takes: no two sums of them are equal.
@@ -63,7 +64,14 @@ def scripted(monkeypatch):
     monkeypatch.setattr(timing, "warm_up", lambda call: [call(), timing.WarmUp(1, 0.1, None, 0.1)][1])
 
 
-def measured(operation, benchmark, session, **options):
+@pytest.fixture
+def rounds(request, benchmark):
+    """Four rounds by pytest-benchmark, in one block."""
+    options = benchmark_adapter.options(request.node, benchmark)
+    return BlockRounds(options.with_values(max_time=0.0, min_rounds=4), patience_s=0.0)
+
+
+def measured(operation, rounds, session, **options):
     """The subject that the flops meter sees, with what latency found; and that reading."""
     model = SimpleNamespace(name="paper")
     of = SimpleNamespace(device=devices["cpu"], runtime=SimpleNamespace(name="paper"))
@@ -71,7 +79,7 @@ def measured(operation, benchmark, session, **options):
         work=tasks["training"].operations[operation](session, model, **options),
         asked=SimpleNamespace(name=operation),
         loaded=SimpleNamespace(of=of, session=session),
-        rounds=BenchmarkRounds(benchmark, 0.0, 4),
+        rounds=rounds,
     )
     reading = Latency().measure(subject)
     subject.metrics = reading.metrics
@@ -80,21 +88,22 @@ def measured(operation, benchmark, session, **options):
 
 @pytest.mark.benchmark(timer=CLOCK)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_each_operation_is_timed_without_what_comes_before_it(operation, benchmark):
+def test_each_operation_is_timed_without_what_comes_before_it(operation, rounds, benchmark):
     """pytest-benchmark itself on the scripted clock: backward has neither the forward pass nor the clearing in it."""
-    found = measured(operation, benchmark, PaperSession())[1].metrics
+    found = measured(operation, rounds, PaperSession())[1].metrics
     assert found["latency_median_s"].value == EXPECTED[operation]
     assert found["latency_mean_s"].n == 4
     assert found["first_call_s"].value == EXPECTED[operation]
+    rounds.give_to(benchmark)
     assert list(benchmark.stats.stats.data) == [EXPECTED[operation]] * 4
     assert found["training_tokens_per_s"].value == pytest.approx(4 * 256 / EXPECTED[operation])
 
 
 @pytest.mark.benchmark(timer=CLOCK)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_call_begins_cleared_and_runs_its_parts_in_order(operation, benchmark):
+def test_every_call_begins_cleared_and_runs_its_parts_in_order(operation, rounds):
     session = PaperSession()
-    measured(operation, benchmark, session)
+    measured(operation, rounds, session)
     parts = {
         "forward": ["clear", "forward"],
         "backward": ["clear", "forward", "backward"],
@@ -115,8 +124,8 @@ def test_every_call_begins_cleared_and_runs_its_parts_in_order(operation, benchm
         ("step", {"forward_s": 1.0, "backward_s": 20.0, "update_s": 300.0, "forward_backward_s": 21.0}),
     ],
 )
-def test_operations_of_several_parts_tell_each_of_the_timed_rounds(operation, laps, benchmark):
-    reading = measured(operation, benchmark, PaperSession())[1]
+def test_operations_of_several_parts_tell_each_of_the_timed_rounds(operation, laps, rounds):
+    reading = measured(operation, rounds, PaperSession())[1]
     assert {name: reading.metrics[name].value for name in laps} == laps
     assert reading.details.get("laps", {}) == {name: [seconds] * 4 for name, seconds in laps.items()}
     assert all(statistics.mean(samples) == laps[name] for name, samples in reading.details.get("laps", {}).items())
@@ -126,8 +135,8 @@ def test_operations_of_several_parts_tell_each_of_the_timed_rounds(operation, la
 @pytest.mark.parametrize(
     ("operation", "work"), [("forward", 100), ("backward", 200), ("forward_backward", 300), ("step", 300)]
 )
-def test_flops_are_those_of_the_operations_own_passes(operation, work, benchmark):
-    subject, _ = measured(operation, benchmark, PaperSession())
+def test_flops_are_those_of_the_operations_own_passes(operation, work, rounds):
+    subject, _ = measured(operation, rounds, PaperSession())
     found = FlopsMeter().measure(subject).metrics
     assert found["flops_per_call"].value == work
     assert found["flops_per_s"].value == pytest.approx(work / EXPECTED[operation])
@@ -135,8 +144,8 @@ def test_flops_are_those_of_the_operations_own_passes(operation, work, benchmark
 
 
 @pytest.mark.benchmark(timer=CLOCK)
-def test_flops_of_a_run_without_timing_have_no_rate(benchmark):
-    subject, _ = measured("forward", benchmark, PaperSession())
+def test_flops_of_a_run_without_timing_have_no_rate(rounds):
+    subject, _ = measured("forward", rounds, PaperSession())
     subject.metrics = {}
     reading = FlopsMeter().measure(subject)
     assert set(reading.metrics) == {"flops_forward", "flops_forward_backward", "flops_per_call"}
@@ -144,9 +153,9 @@ def test_flops_of_a_run_without_timing_have_no_rate(benchmark):
 
 
 @pytest.mark.benchmark(timer=CLOCK)
-def test_a_peak_that_the_cell_exceeds_is_none(benchmark, monkeypatch):
+def test_a_peak_that_the_cell_exceeds_is_none(rounds, monkeypatch):
     monkeypatch.setattr(PaperSession, "matmul_peak", lambda self: 1e-9)
-    subject, _ = measured("forward", benchmark, PaperSession())
+    subject, _ = measured("forward", rounds, PaperSession())
     reading = FlopsMeter().measure(subject)
     assert "flops_per_s" in reading.metrics
     assert not reading.metrics.keys() & {"mfu", "matmul_peak_flops_per_s"}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from benchgate.core import Metric, Operation, Work
-from benchgate.measuring.resolved import Loaded
+from benchgate.measuring.resolved import Loaded, Resolved
 from benchgate.measuring.timing import Rounds
 
 
@@ -42,8 +43,27 @@ class Reading:
     kernel: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Meter(Protocol):
-    """One instrument. `gives` are the metrics that are missing, with one reason, when it raises Unavailable.
+class Elsewhere(Protocol):
+    """Who starts processes: returns `function(*args)` of a new one that has the runtime's packages imported.
+
+    Raises what the function raised, WorkerDied, WorkerTimeout after `timeout_s`, Unavailable for what cannot be sent.
+    """
+
+    def __call__(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A cell for a meter that loads it itself, in a process of its own: what it is, its artifact, what is asked."""
+
+    of: Resolved
+    path: Path
+    threads: int
+    asked: Asked
+
+
+class Instrument(Protocol):
+    """What all instruments have. `gives` are the metrics that are missing, with one reason, when it raises Unavailable.
 
     `optional` says whether a cell makes sense without it; Unavailable from one that is not skips the whole cell.
     """
@@ -52,5 +72,17 @@ class Meter(Protocol):
     optional: bool
     gives: tuple[str, ...]
 
+
+class Meter(Instrument, Protocol):
+    """An instrument that looks at the loaded cell, in its process."""
+
     def measure(self, subject: Subject) -> Reading:
         """Return the reading of this subject; single metrics that cannot be had are its `missing`."""
+
+
+@runtime_checkable
+class MeasuresApart(Instrument, Protocol):
+    """An instrument that must not share the timed cell's process."""
+
+    def measure_apart(self, cell: Apart, elsewhere: Elsewhere) -> Reading:
+        """Return the reading of a cell that `elsewhere` loads, in as many processes as it takes."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from benchgate.core import BenchgateError, Metric, Unavailable, stats
 from benchgate.core.metrics import metric
+from benchgate.machine import neighbours
 from benchgate.measuring.meters.base import Reading, Subject
 from benchgate.measuring.timing import Timing, time_work
 
@@ -130,11 +131,20 @@ class Latency:
 
 def timing_details(timing: Timing) -> dict[str, Any]:
     """Return what a record keeps of how the timing went."""
-    laps = {"laps": timing.laps} if timing.laps else {}
-    return {
+    found: dict[str, Any] = {
         "warm_up": asdict(timing.warm_up),
-        "rounds_wall_s": timing.wall_s,
-        "cpu_share": timing.cpu_share,
-        "involuntary_switches": timing.involuntary_switches,
-        **laps,
+        "rounds_wall_s": timing.taken.wall_s,
+        "cpu_share": timing.taken.cpu_share,
+        "involuntary_switches": timing.taken.switches,
     }
+    if timing.laps:
+        found["laps"] = timing.laps
+    blocks = timing.samples.blocks if timing.samples is not None else None
+    if blocks is not None:
+        found["blocks"] = [block.as_dict() for block in blocks.all]
+    # The first call is one: nothing can be measured again.
+    if reasons := neighbours.disturbances(timing.begun):
+        found["first_call_disturbed"] = reasons
+    if blocks is not None and blocks.disturbed:
+        found["disturbed"] = list(blocks.disturbed)
+    return found

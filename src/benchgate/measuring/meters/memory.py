@@ -1,41 +1,26 @@
 """Peak memory of loading a model and running it once, in processes of their own, beside the timing.
 
-Two passes, both in a copy of one fresh process that has imported the runtime's packages and nothing else: one whose
-resident set is read at the end, one under memray (whose own bookkeeping would show in the first).
+Two passes, each in a new process that has imported the runtime's packages and nothing else: one whose resident set is
+read at the end, one under memray (whose own bookkeeping would show in the first).
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from benchgate.core import Model, Runtime, Unavailable
+from benchgate.core import BenchgateError, Unavailable
 from benchgate.core.metrics import metric
 from benchgate.core.transformed import for_load
 from benchgate.machine.devices import devices
-from benchgate.machine.processes import DEFAULT_TIMEOUT_S, ProcessFailed, in_forked_process, in_fresh_process
-from benchgate.measuring.meters.base import Asked, Reading, Subject
+from benchgate.machine.workers import WorkerDied, WorkerTimeout
+from benchgate.measuring.meters.base import Apart, Elsewhere, Reading
 
-# Both passes give up before the process that started them is killed: none is left behind.
-PASS_TIMEOUT_S = DEFAULT_TIMEOUT_S / 3
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the fresh process needs to know, all of it by value and picklable."""
-
-    model: Model
-    runtime: Runtime
-    path: Path
-    device: str
-    threads: int
-    asked: Asked
+PASS_TIMEOUT_S = 600.0
 
 
 class Memory:
@@ -45,14 +30,15 @@ class Memory:
     optional = True
     gives: ClassVar[tuple[str, ...]] = ("peak_native_bytes", "peak_rss_bytes", "peak_device_bytes")
 
-    def measure(self, subject: Subject) -> Reading:
-        loaded = subject.loaded
-        of = loaded.of
-        job = Job(for_load(of.model, of.scheme), of.runtime, loaded.path, of.device.name, loaded.threads, subject.asked)
+    def measure_apart(self, cell: Apart, elsewhere: Elsewhere) -> Reading:
         try:
-            peaks, missing = in_fresh_process(_peaks, job)
-        except ProcessFailed as failed:
+            peaks, missing = elsewhere(_resident, cell, timeout_s=PASS_TIMEOUT_S)
+        except (WorkerDied, WorkerTimeout) as failed:
             raise Unavailable(f"the measuring process: {failed}") from failed
+        try:
+            peaks["peak_native_bytes"] = elsewhere(_allocated, cell, timeout_s=PASS_TIMEOUT_S)
+        except BenchgateError as failed:
+            missing["peak_native_bytes"] = str(failed)
         return Reading({name: metric(name, value, method=METHODS[name]) for name, value in peaks.items()}, missing)
 
 
@@ -63,40 +49,29 @@ METHODS = {
 }
 
 
-def _peaks(job: Job) -> tuple[dict[str, int], dict[str, str]]:
-    """Runs in the fresh process: (metric -> bytes, metric -> why it is missing)."""
-    for name in job.runtime.needs:
-        importlib.import_module(name)
-    found, missing = in_forked_process(_resident, job, timeout_s=PASS_TIMEOUT_S)
-    try:
-        found["peak_native_bytes"] = in_forked_process(_allocated, job, timeout_s=PASS_TIMEOUT_S)
-    except ProcessFailed as failed:
-        missing["peak_native_bytes"] = str(failed)
-    return found, missing
-
-
-def _load_and_call(job: Job) -> None:
+def _load_and_call(cell: Apart) -> None:
     # Progress bars and notes of libraries belong to the session's output, which already had them.
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        session = job.runtime.load(job.path, job.model, job.device, job.threads)
-        asked = job.asked
-        work = asked.function(session, job.model, asked.inputs, **asked.params)
+        of, asked = cell.of, cell.asked
+        model = for_load(of.model, of.scheme)
+        session = of.runtime.load(cell.path, model, of.device.name, cell.threads)
+        work = asked.function(session, model, asked.inputs, **asked.params)
         for before in (work.begin, work.prepare):
             if before is not None:
                 before()
         work.started()()
 
 
-def _resident(job: Job) -> tuple[dict[str, int], dict[str, str]]:
-    device = devices[job.device]
+def _resident(cell: Apart) -> tuple[dict[str, int], dict[str, str]]:
+    device = devices[cell.of.device.name]
     if device.reset_peak is not None:
         device.reset_peak()
-    _load_and_call(job)
+    _load_and_call(cell)
     found, missing = {}, {}
     if device.synchronize is not None:
         device.synchronize()
     if device.peak_bytes is None:
-        missing["peak_device_bytes"] = f"{job.device} has no allocator of its own"
+        missing["peak_device_bytes"] = f"{device.name} has no allocator of its own"
     else:
         found["peak_device_bytes"] = device.peak_bytes()
     found["peak_rss_bytes"] = resident_high_water()
@@ -117,7 +92,7 @@ def resident_high_water() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _allocated(job: Job) -> int:
+def _allocated(cell: Apart) -> int:
     try:
         import memray
     except ImportError as error:
@@ -125,5 +100,5 @@ def _allocated(job: Job) -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "memray.bin"
         with memray.Tracker(file, file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS):
-            _load_and_call(job)
+            _load_and_call(cell)
         return int(memray.FileReader(file).metadata.peak_memory)

@@ -15,7 +15,7 @@ import psutil
 
 import benchgate.runtimes.torch.rows  # noqa: F401  its support
 from benchgate.core import BenchgateError, Model, Scheme, Session, runtimes, schemes, support
-from benchgate.machine.processes import Isolated
+from benchgate.machine.remote import Remote
 from benchgate.runtimes.torch.trainer import Spec, Trainer, matmul_peak
 from benchgate.tasks.training_step.task import Flops, Setting, TrainingTask
 
@@ -59,7 +59,7 @@ class TorchTrainingSession:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.identity = ""
-        self._trainer: Trainer | Isolated | None = None
+        self._trainer: Trainer | Remote | None = None
 
     def __call__(self, inputs: Any) -> Any:
         raise BenchgateError("a training session has no plain call; name an operation: cell.measure('step')")
@@ -72,7 +72,7 @@ class TorchTrainingSession:
     def begin(self, setting: Setting) -> None:
         self.close()
         if setting.isolated:
-            self._trainer = Isolated(Trainer, self.spec, timeout_s=setting.timeout_s)
+            self._trainer = Remote(Trainer, self.spec, timeout_s=setting.timeout_s)
             limit = setting.memory_limit or available_memory(self.spec.device)
             if limit is not None:
                 self._ask("limit_memory", limit)
@@ -106,7 +106,7 @@ class TorchTrainingSession:
     def _ask(self, method: str, *args: Any) -> Any:
         if self._trainer is None:
             raise BenchgateError("the training session has not begun, or is closed; call begin(Setting(...)) first")
-        if isinstance(self._trainer, Isolated):
+        if isinstance(self._trainer, Remote):
             return self._trainer.call(method, *args)
         return getattr(self._trainer, method)(*args)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
 from benchgate.core import DataError, InvalidOutput, Lapped, Metric, Model, Session, Work, tasks, unknown_name
-from benchgate.machine.processes import parse_bytes
+from benchgate.machine.limits import parse_bytes
 
 ATTENTION = ("default", "math", "flash", "efficient", "cudnn")
 

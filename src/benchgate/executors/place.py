@@ -1,0 +1,62 @@
+"""The two kinds of places of a cell: a worker of its own, and the process that asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchgate.executors import inside
+from benchgate.executors.inside import Now
+from benchgate.machine.workers import Worker, WorkerTimeout
+from benchgate.measuring.held import Held
+
+
+class Inline:
+    """The process that asks. `elsewhere` starts others."""
+
+    def __init__(self, elsewhere: Callable[..., Any], held: Held | None = None) -> None:
+        self.elsewhere = elsewhere
+        self._held = held or Held()
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(self._held, *args)
+
+    def close(self) -> None:
+        self._held.close()
+
+
+class InWorker:
+    """A worker, started at the first call and again after it died. All calls together may take `timeout_s`."""
+
+    def __init__(
+        self,
+        start: Callable[[], Worker],
+        elsewhere: Callable[..., Any],
+        now: Callable[[], Now],
+        timeout_s: float | None = None,
+    ) -> None:
+        self.elsewhere = elsewhere
+        self._start, self._now, self._timeout_s = start, now, timeout_s
+        self._end: float | None = None
+        self._worker: Worker | None = None
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self._worker is None or not self._worker.alive:
+            self._worker = self._start()
+        if self._timeout_s is not None and self._end is None:
+            self._end = time.monotonic() + self._timeout_s
+        left = None if self._end is None else self._end - time.monotonic()
+        if left is not None and left <= 0:
+            raise WorkerTimeout(f"not done within {self._timeout_s:g} s (--cell-timeout)")
+        return self._worker.call(inside.run, self._now(), function, args, timeout_s=left)
+
+    @property
+    def fresh(self) -> str:
+        """Why the worker is no fork, "" where it is one or there is none."""
+        return "" if self._worker is None else self._worker.fresh
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None

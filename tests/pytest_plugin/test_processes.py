@@ -1,0 +1,322 @@
+"""A process for every cell: whatever it does there is its own outcome, the others are measured, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc as Linux has them")
+
+# All in the test's own module, which a worker cannot import.
+SUITE = """
+import ctypes, os, signal, sys, time
+from dataclasses import dataclass, field
+
+import pytest
+import benchgate
+from benchgate import Metric, Work
+
+
+def quiet():
+    return 1.0
+
+
+def segfault():
+    print("about to fall", flush=True)
+    ctypes.string_at(0)
+
+
+def eat():
+    kept = []
+    while True:
+        kept.append(bytearray(50_000_000))
+
+
+def hang():
+    open("hanging", "w").close()
+    ctypes.CDLL(None).sleep(1000)
+
+
+ONCE = []
+
+
+def shout():
+    while len(ONCE) < 20_000:
+        ONCE.append(os.write(1, b"x" * 50_000))
+    return 1.0
+
+
+def fork():
+    if not ONCE:
+        ONCE.append(1)
+        if os.fork() == 0:
+            time.sleep(1000)
+    return 1.0
+
+
+def close_pipe():
+    os.closerange(3, 100)
+    time.sleep(1000)
+
+
+ACTS = {
+    "quiet": quiet, "segfault": segfault, "exit": lambda: os._exit(3), "eat": eat, "hang": hang, "shout": shout,
+    "fork": fork, "close": close_pipe, "kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "raise": lambda: 1 / 0,
+}
+
+
+@dataclass(frozen=True)
+class Doer:
+    name: str
+    task: str = "doing"
+    version: str = "1"
+
+    def build(self):
+        return None
+
+
+def do(session, model, inputs):
+    return Work(call=session)
+
+
+@benchgate.task
+class Doing:
+    name = "doing"
+    unit = "acts"
+    operations = {"do": do}
+
+    def sample(self, model, batch):
+        return batch
+
+    def score(self, session, model, data):
+        return {"accuracy": Metric(1.0, "1", "higher")}
+
+
+class Session:
+    weights_bytes = None
+    kernel = {}
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self):
+        return ACTS[self.name]()
+
+    def close(self):
+        pass
+
+
+@benchgate.runtime
+@dataclass(frozen=True)
+class Doers:
+    name: str = "doer"
+    format: str = "none"
+    needs: dict = field(default_factory=dict)
+
+    def missing(self, device):
+        return None
+
+    def build(self, model, scheme, out):
+        if model.name == "unbuildable":
+            os._exit(7)
+        (out / "nothing").write_text("")
+
+    def load(self, path, model, device, threads):
+        assert os.getppid() != int(os.environ["PYTEST_PID"]), "no fork of a zygote"
+        return Session(model.name)
+
+
+benchgate.support.session("doer", "doing", f"{__name__}:Session")
+benchgate.support.compressor("doer", "float", dtypes=("float32",))
+for name in [*ACTS, "unbuildable"]:
+    benchgate.model(Doer(name))
+os.environ["PYTEST_PID"] = str(os.getpid())
+"""
+CONFTEST = """
+import os
+from pathlib import Path
+
+with open("imported", "a") as file:
+    file.write(f"{os.getpid()}\\n")
+
+def pytest_benchmark_generate_machine_info():
+    return {"node": "test", "cpu": {}}
+"""
+OPTIONS = ("-p", "no:cacheprovider", "--benchmark-max-time=0.01", "--benchmark-json=out.json", "--cell-patience=0")
+
+
+class Suite:
+    """A project with a cell for each act, run in a process of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+        (path / "pyproject.toml").write_text("", encoding="utf-8")
+
+    def write(self, body: str) -> None:
+        (self.path / "test_it.py").write_text(SUITE + body, encoding="utf-8")
+
+    def begin(self, *options: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "BENCHGATE_MARK": self.mark, "BENCHGATE_CACHE": str(self.path / "cache")}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", *OPTIONS, *options],
+            cwd=self.path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, *options: str) -> str:
+        process = self.begin(*options)
+        said, _ = process.communicate(timeout=100)
+        return said
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        document = json.loads((self.path / "out.json").read_text(encoding="utf-8"))
+        found = [b["extra_info"]["benchgate"] for b in document["benchmarks"]] + document["benchgate"]["untimed"]
+        return {record["cell"]["model"]: record for record in found}
+
+    def left(self) -> list[int]:
+        """Processes of this suite that still run."""
+        wanted = f"BENCHGATE_MARK={self.mark}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if wanted in (folder / "environ").read_bytes() and "Z" not in (folder / "stat").read_text().split()[2]:
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return Suite(tmp_path / "a folder with ümlauts")
+
+
+EACH = """
+@pytest.mark.cells(model={models}, runtime="doer"{more})
+def test_do(cell):
+    cell.measure(meters=())
+"""
+# model -> (outcome, a part of its reason)
+ENDS = {
+    "quiet": ("passed", ""),
+    "segfault": ("crash", "killed by signal 11 (SIGSEGV)"),
+    "exit": ("crash", "died with exit code 3"),
+    "eat": ("oom", ""),
+    "hang": ("timeout", "not done within"),
+    "shout": ("passed", ""),
+    "fork": ("passed", ""),
+    "close": ("crash", "closed its end of the pipe"),
+    "kill": ("crash", "killed by signal 9"),
+    "raise": ("failed", "division by zero"),
+    "unbuildable": ("crash", "died with exit code 7"),
+}
+
+
+def test_each_end_is_its_cells_outcome_and_the_others_are_measured(suite):
+    suite.write(EACH.format(models=list(ENDS), more=""))
+    said = suite.run("--cell-timeout=5", "--cell-memory=400MiB", "-rA")
+    found = suite.records()
+    assert {name: record["outcome"] for name, record in found.items()} == {n: end for n, (end, _) in ENDS.items()}
+    for name, (outcome, reason) in ENDS.items():
+        assert reason in found[name]["reason"], name
+        assert bool(found[name]["metrics"]) is (outcome == "passed"), name
+    # The last lines of a dead worker are in its failure.
+    assert "about to fall" in said
+    # A worker does not import the conftest again.
+    assert len((suite.path / "imported").read_text().splitlines()) == 1
+    assert suite.left() == []
+
+
+def test_a_cell_that_may_end_so_is_a_row_and_no_failure_nor_an_unexpected_pass(suite):
+    names = ["quiet", "eat", "hang", "segfault"]
+    suite.write(EACH.format(models=names, more=', may_end=("oom", "timeout", "crash")'))
+    said = suite.run("--cell-timeout=5", "--cell-memory=400MiB")
+    assert "1 passed, 3 xfailed" in said
+    outcomes = [suite.records()[name]["outcome"] for name in names]
+    assert outcomes == ["passed", "oom", "timeout", "crash"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_leaves_no_process(suite, number):
+    suite.write(EACH.format(models=["fork", "hang"], more=""))
+    # A run in the background ignores Ctrl-C, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = suite.begin()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(lambda: (suite.path / "hanging").exists())
+    assert len(suite.left()) >= 3
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    wait_until(lambda: suite.left() == [])
+
+
+def wait_until(holds: Any, seconds: float = 60.0) -> None:
+    """Look again and again, until it holds; fails when it never does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "did not come about"
+        time.sleep(0.05)
+
+
+IN_A_FUNCTION = """
+def make():
+    class Local(Doer):
+        def __reduce__(self):
+            return super().__reduce__()
+    return Local("local")
+
+ACTS["local"] = quiet
+benchgate.model(make())
+
+@pytest.mark.cells(model="local", runtime="doer")
+@pytest.mark.parametrize("given", [1, object()])
+def test_local(cell, given):
+    cell.measure(meters=())
+
+@pytest.mark.cells(model="quiet", runtime="doer")
+def test_unsendable(cell):
+    cell.measure(meters=(), inputs=sys.stdout)
+
+@pytest.mark.cells(model="quiet", runtime="doer")
+def test_environment(cell, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("GIVEN", "yes")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "quiet", lambda: 1 / 0)
+    cell.measure(meters=())
+    assert cell.session() == 1.0
+"""
+
+
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+def test_what_is_defined_anywhere_is_known_there_and_what_cannot_be_sent_says_so(suite, mode):
+    suite.write(IN_A_FUNCTION)
+    said = suite.run(f"--import-mode={mode}", "-rs")
+    assert "3 passed, 1 skipped" in said
+    assert "define it in a module, or run with --cell-executor inline" in said
+
+
+def test_bad_limits_are_refused_in_one_line(suite):
+    suite.write(EACH.format(models=["quiet"], more=""))
+    for option, said in {
+        "--cell-timeout=0": "seconds are too few",
+        "--cell-timeout=nan": "is no number of seconds",
+        "--cell-memory=lots": "memory limit 'lots' is no size",
+        "--cell-patience=-1": "is no number of seconds",
+        "--cell-executor=ray": "invalid choice",
+    }.items():
+        found = suite.run(option)
+        assert said in found, option
+        assert "Traceback" not in found, option
