@@ -192,7 +192,8 @@ def test_a_suite_without_cells_imports_nothing_heavy(folder):
     assert "benchgate.pytest_plugin.hooks" in loaded
     ours = {name for name in loaded if name.partition(".")[0] == "benchgate"}
     core = {name for name in ours if name.startswith("benchgate.core")}
-    assert ours - core == {"benchgate", "benchgate.pytest_plugin", "benchgate.pytest_plugin.hooks"}
+    plugin = {f"benchgate.pytest_plugin{name}" for name in ("", ".hooks", ".names")}
+    assert ours - core == {"benchgate", *plugin}
     heavy = {"numpy", "scipy", "rich", "pytest_benchmark", "torch", "psutil", "filelock", "memray", "unearth"}
     assert not heavy & loaded
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from benchgate.core import support
 from benchgate.executors.registered import REGISTRIES
 from benchgate.machine.limits import limit_process_memory
 from benchgate.measuring.held import Held
+from benchgate.storage.sources import is_installed
 
 _HELD = Held()
 
@@ -86,6 +88,16 @@ def run_alone(now: Now, function: Callable[..., Any], args: Sequence[Any]) -> An
     """`function(*args)`."""
     _become(now)
     return function(*args)
+
+
+def imported(held: Held) -> tuple[str, ...]:
+    """The installed modules that loading the cell imported, and that another process finds by their names."""
+    found = []
+    for name in held.imported or ():
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if spec is not None and spec.has_location and spec.name == name and is_installed(Path(spec.origin)):
+            found.append(name)
+    return tuple(found)
 
 
 def _become(now: Now) -> None:

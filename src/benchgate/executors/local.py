@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import ModuleType
@@ -37,6 +37,12 @@ class Settings:
     memory_limit: int | None = None
 
 
+def _kind(of: Resolved) -> tuple[str, str]:
+    """Cells of one kind load by the same code."""
+    model = type(of.model)
+    return of.runtime.name, f"{model.__module__}.{model.__qualname__}"
+
+
 class Local:
     """All processes of one run; `close` ends them. `modules` are sent to them by value."""
 
@@ -46,6 +52,8 @@ class Local:
         self._stack = ExitStack()
         self._files: Mapping[str, str] = {}
         self._registered: Registered | None = None
+        # Modules that loading a cell of a kind imported.
+        self._learned: dict[tuple[str, str], tuple[str, ...]] = {}
         self.fresh: set[str] = set()
 
     def share(self, modules: Iterable[ModuleType]) -> None:
@@ -61,8 +69,17 @@ class Local:
 
         if self.settings.kind == "inline":
             return Inline(elsewhere, held)
+        kind = _kind(of)
+
+        def learn(modules: Sequence[str]) -> None:
+            self._learned[kind] = tuple(modules)
+
         return InWorker(
-            lambda: self.worker(of, self.settings.memory_limit), elsewhere, self.now, self.settings.timeout_s
+            lambda: self.worker(of, self.settings.memory_limit, learned=True),
+            elsewhere,
+            self.now,
+            None if kind in self._learned else learn,
+            self.settings.timeout_s,
         )
 
     def build(self, of: Resolved) -> None:
@@ -70,26 +87,43 @@ class Local:
         with self.worker(of) as worker:
             worker.call(inside.run_alone, self.now(), prepared, (of.model, of.scheme, of.runtime, of.device.name))
 
-    def worker(self, of: Resolved, memory_limit: int | None = None) -> Worker:
-        """A new worker that knows what this process knows, with the cell's packages imported."""
-        pool = self._pool()
-        preload = (*of.runtime.needs, PRELOAD)
-        if self._registered is None:
-            with pool.worker(preload, of.device.name) as asked:
-                names, rows = asked.call(inside.names)
-            self._registered = registered.beside(names, rows, self._files)
-        worker = pool.worker(preload, of.device.name)
+    def worker(self, of: Resolved, memory_limit: int | None = None, learned: bool = False) -> Worker:
+        """A new worker that knows what this process knows, with the cell's packages imported.
+
+        With `learned` also what loading a cell of its kind imported before: it would be imported anyway, and takes
+        seconds. What is weighed has no such worker: imports are a part of the weight.
+        """
+        worker = self._started(of, learned)
         if worker.fresh:
             self.fresh.add(worker.fresh)
         around = Surroundings(tuple(sys.path), self._files, memory_limit)
         try:
             worker.call(inside.enter, around, self.now())
-            known_here = self._registered
-            worker.call(inside.register, known_here.items, known_here.rows, known_here.targets)
+            known = self._known(of)
+            worker.call(inside.register, known.items, known.rows, known.targets)
         except BaseException:
             worker.close()
             raise
         return worker
+
+    def _started(self, of: Resolved, learned: bool) -> Worker:
+        pool, device, preload = self._pool(), of.device.name, (*of.runtime.needs, PRELOAD)
+        more = self._learned.get(_kind(of), ()) if learned else ()
+        worker = pool.worker((*preload, *more), device)
+        if more and worker.fresh:
+            # One of them starts a thread, or cannot be imported by itself.
+            worker.close()
+            self._learned[_kind(of)] = ()
+            worker = pool.worker(preload, device)
+        return worker
+
+    def _known(self, of: Resolved) -> Registered:
+        """What workers do not know by themselves; one is asked, once."""
+        if self._registered is None:
+            with self._started(of, learned=False) as asked:
+                names, rows = asked.call(inside.names)
+            self._registered = registered.beside(names, rows, self._files)
+        return self._registered
 
     def now(self) -> Now:
         """This process's state, as workers take it over."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchgate.executors import inside
@@ -27,17 +27,21 @@ class Inline:
 
 
 class InWorker:
-    """A worker, started at the first call and again after it died. All calls together may take `timeout_s`."""
+    """A worker, started at the first call and again after it died. All calls together may take `timeout_s`.
+
+    `learn` is told once what modules loading the cell imported.
+    """
 
     def __init__(
         self,
         start: Callable[[], Worker],
         elsewhere: Callable[..., Any],
         now: Callable[[], Now],
+        learn: Callable[[Sequence[str]], None] | None = None,
         timeout_s: float | None = None,
     ) -> None:
         self.elsewhere = elsewhere
-        self._start, self._now, self._timeout_s = start, now, timeout_s
+        self._start, self._now, self._learn, self._timeout_s = start, now, learn, timeout_s
         self._end: float | None = None
         self._worker: Worker | None = None
 
@@ -49,7 +53,11 @@ class InWorker:
         left = None if self._end is None else self._end - time.monotonic()
         if left is not None and left <= 0:
             raise WorkerTimeout(f"not done within {self._timeout_s:g} s (--cell-timeout)")
-        return self._worker.call(inside.run, self._now(), function, args, timeout_s=left)
+        found = self._worker.call(inside.run, self._now(), function, args, timeout_s=left)
+        if self._learn is not None and not self._worker.fresh:
+            self._learn(self._worker.call(inside.run, self._now(), inside.imported, ()))
+            self._learn = None
+        return found
 
     @property
     def fresh(self) -> str:

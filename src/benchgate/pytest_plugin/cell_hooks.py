@@ -21,7 +21,7 @@ from benchgate.measuring.meters import meters
 from benchgate.project import read_settings
 from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
-from benchgate.pytest_plugin.hooks import AXES, CELLS, REFUSAL
+from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
 from benchgate.pytest_plugin.outcomes import ended_early, outcome_of
 from benchgate.pytest_plugin.patience import Patience
 from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines

@@ -9,18 +9,11 @@ from __future__ import annotations
 import argparse
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from benchgate.core import Cell
-
-AXES = tuple(axis.name for axis in fields(Cell))
-# The name under which the rest is registered with pytest.
-CELLS = "benchgate-cells"
-# Where a worker of pytest-xdist leaves the reason why its cells are not measured, for the controller.
-REFUSAL = "benchgate_refusal"
+from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
 
 
 def _repeatable(text: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from benchgate.gate.policy import parse_tolerances
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages
 from benchgate.measuring.resolved import missing as missing_here
-from benchgate.pytest_plugin.hooks import AXES
+from benchgate.pytest_plugin.names import AXES
 
 REGISTRIES: Mapping[str, Registry[Any]] = {
     "model": models,

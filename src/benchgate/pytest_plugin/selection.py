@@ -15,7 +15,7 @@ import pytest
 from benchgate.core import BenchgateError, UnknownName, runtimes, unknown_name
 from benchgate.machine.devices import devices
 from benchgate.pytest_plugin import matrix
-from benchgate.pytest_plugin.hooks import AXES
+from benchgate.pytest_plugin.names import AXES
 from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.results import Record
 
