@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchgate.core.metrics import GROUPS, TABLE
-from benchgate.gate.comparable import BETWEEN_CELLS, NEEDS, PARTS, comparable, same
+from benchgate.core.metrics import GROUPS, TABLE, metric
+from benchgate.gate.comparable import BETWEEN_CELLS, NEEDS, PARTS, comparable, other_cell, same, unstable
+from benchgate.results import Record
 from tests.builders import MACHINE, a_record
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -57,3 +58,146 @@ def test_the_docs_have_the_same_table():
 )
 def test_values_are_equal_as_in_a_file(ours, theirs, equal):
     assert same(ours, theirs) is equal
+
+
+def test_objects_are_equal_in_any_order_of_their_names():
+    assert same({"a": 1, "b": [{"c": 2, "d": 3}]}, {"b": [{"d": 3, "c": 2}], "a": 1})
+
+
+# The reason, to the letter
+
+PASSAGES = {"dataset": "lambada", "sha256": "0123456789abcdef", "batch": 8}
+FIDELITY = {"metrics": ["kl_mean"], "reference": "spam-fp32-torch-cpu"}
+BASE = {"version": "1", "params": {}, "operation": "call", "details": {}, "machine": {}, "packages": {}}
+ADDRESS = "<spam.Ham object at 0x7f00aa>"
+SAYS_NOTHING = (
+    "parameter of=<spam.Ham object> shows an address, which says nothing of its value; give its class a __repr__ or "
+    "pass a name"
+)
+TIME, ACCURACY, KL = TABLE["latency_median_s"], TABLE["top1"], TABLE["kl_mean"]
+
+
+@pytest.mark.parametrize(
+    ("row", "theirs", "ours", "reason"),
+    [
+        (TIME, {"version": "1"}, {"version": "2"}, "model version '1' -> '2'"),
+        (TIME, {"params": {}}, {"params": {"b": 1}}, "parameters changed: b not recorded -> 1"),
+        (
+            TIME,
+            {"params": {"b": "x", "a": 1}},
+            {"params": {"a": 2}},
+            "parameters changed: a 1 -> 2, b x -> not recorded",
+        ),
+        (TIME, {"params": {"of": ADDRESS}}, {"params": {"of": "ham"}}, SAYS_NOTHING),
+        (TIME, {"params": {"of": "ham"}}, {"params": {"of": ADDRESS}}, SAYS_NOTHING),
+        (TIME, {"params": {"of": ADDRESS}}, {"params": {"of": ADDRESS}}, SAYS_NOTHING),
+        (TIME, {"params": {"of": "0x7f00aa", "n": 1}}, {"params": {"of": "0x7f00aa", "n": 1}}, None),
+        (TIME, {"operation": "step"}, {}, "other operation: 'step' -> 'call'"),
+        (TIME, {"details": {"threads": 2}}, {"details": {"threads": 8}}, "other threads: 2 -> 8"),
+        (TIME, {"details": {"timer": "a"}}, {"details": {"timer": "b"}}, "other timer: 'a' -> 'b'"),
+        (TIME, {"details": {"timer": "a"}}, {}, "other timer: 'a' -> not recorded"),
+        (TIME, {"machine": {"cores": 2}}, {"machine": {"cores": 8}}, "other machine: cores 2 -> 8"),
+        (TIME, {"packages": {"torch": "1"}}, {"packages": {"torch": "2"}}, "other packages: torch 1 -> 2"),
+        (
+            TIME,
+            {"version": "1", "machine": {"cores": 2}},
+            {"version": "2", "machine": {"cores": 8}},
+            "model version '1' -> '2'; other machine: cores 2 -> 8",
+        ),
+        (ACCURACY, {"details": {"data": {"n": 5}}}, {"details": {"data": {"n": 9}}}, "other data: n 5 -> 9"),
+        (
+            ACCURACY,
+            {"details": {"data": PASSAGES}},
+            {"details": {"data": {**PASSAGES, "sha256": "fedcba9876543210"}}},
+            "other data: sha256 0123456789ab -> fedcba987654",
+        ),
+        (ACCURACY, {"details": {"data": PASSAGES}}, {"details": {"data": {**PASSAGES, "batch": 1}}}, None),
+        (ACCURACY, {}, {"details": {"data": PASSAGES}}, "other data: not told -> dataset lambada, sha256 0123456789ab"),
+        (ACCURACY, {"details": {"data": {"n": 5}}}, {}, "other data: n 5 -> not told"),
+        # A fidelity's data are its own, and the cell it was held against belongs to them.
+        (
+            KL,
+            {"details": {"data": {"n": 1}, "fidelity": {**FIDELITY, "data": {"n": 5}}}},
+            {"details": {"data": {"n": 2}, "fidelity": {**FIDELITY, "data": {"n": 5}}}},
+            None,
+        ),
+        (
+            ACCURACY,
+            {"details": {"data": {"n": 1}, "fidelity": {**FIDELITY, "data": {"n": 5}}}},
+            {"details": {"data": {"n": 1}, "fidelity": {**FIDELITY, "data": {"n": 6}}}},
+            None,
+        ),
+        (
+            KL,
+            {"details": {"fidelity": {**FIDELITY, "data": {"n": 5}}}},
+            {"details": {"fidelity": {**FIDELITY, "data": {"n": 5}, "reference": "ham"}}},
+            "other data: reference spam-fp32-torch-cpu -> ham",
+        ),
+        (
+            KL,
+            {"details": {"data": {"n": 5}, "fidelity": FIDELITY}},
+            {"details": {"data": {"n": 5}, "fidelity": {**FIDELITY, "reference": "ham"}}},
+            "other data: reference spam-fp32-torch-cpu -> ham",
+        ),
+    ],
+)
+def test_the_reason_is_told_to_the_letter(row, theirs, ours, reason):
+    assert comparable(row, a_record(**{**BASE, **ours}), a_record(**{**BASE, **theirs})) == reason
+    if reason is None:
+        assert comparable(row, a_record(**{**BASE, **theirs}), a_record(**{**BASE, **ours})) is None
+
+
+def of_examples(name: str, n: int, **fields) -> Record:
+    return replace(a_record(**{**BASE, **fields}), metrics={name: replace(metric(name, 0.5), n=n)})
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "ours", "apart", "reason"),
+    [
+        ("top1", 5, 5, (), None),
+        ("top1", 5, 9, (), "other data: n 5 -> 9"),
+        ("top1", 5, 9, ("data",), None),
+        ("top1", 5, 9, ("packages",), "other data: n 5 -> 9"),
+        # Another number of rounds is no other data.
+        ("latency_median_s", 5, 9, (), None),
+    ],
+)
+def test_where_no_record_describes_the_data_their_number_must_be_equal(name, theirs, ours, apart, reason):
+    assert comparable(TABLE[name], of_examples(name, ours), of_examples(name, theirs), frozenset(apart)) == reason
+
+
+@pytest.mark.parametrize("name", ["top1", "kl_mean"])
+def test_a_metric_that_one_side_lacks_has_no_number_to_differ(name):
+    other = replace(a_record(**BASE), metrics={})
+    assert comparable(TABLE[name], of_examples(name, 5), other) is None
+    assert comparable(TABLE[name], other, of_examples(name, 5)) is None
+
+
+def test_where_both_describe_their_data_the_number_that_gave_a_figure_does_not_matter():
+    data = {"details": {"data": {"n": 9}}}
+    assert comparable(ACCURACY, of_examples("top1", 5, **data), of_examples("top1", 9, **data)) is None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "reason"),
+    [
+        ({}, {}, None),
+        ({}, {"machine": {"cores": 8}, "operation": "step"}, None),
+        ({}, {"version": "2"}, "model version '1' -> '2'"),
+        ({}, {"version": "2", "params": {"b": 1}}, "model version '1' -> '2'; parameters changed: b not recorded -> 1"),
+    ],
+)
+def test_another_cell_is_another_version_or_other_parameters(theirs, ours, reason):
+    assert other_cell(a_record(**{**BASE, **ours}), a_record(**{**BASE, **theirs})) == reason
+
+
+@pytest.mark.parametrize(
+    ("params", "shown"),
+    [
+        ({}, None),
+        ({"a": 1, "b": "at 0x", "c": None}, None),
+        ({"a": 1, "of": ADDRESS}, SAYS_NOTHING),
+    ],
+)
+def test_a_parameter_that_shows_its_address_is_named(params, shown):
+    assert unstable(a_record(params=params)) == shown
