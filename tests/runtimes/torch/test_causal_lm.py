@@ -171,10 +171,9 @@ def test_fidelity_falls_with_the_bits(model):
     other, found = Cell(model.name, "fp32", "torch", "cpu"), {}
     for scheme in ("fp32", "bf16", "int8-weight-only", "int4-weight-only"):
         cell = replace(other, scheme=scheme)
-        loaded = resolve(cell).load(1)
-        session = loaded.session
-        found[scheme] = running.fidelity(loaded, resolve(other), data)
-        session.close()
+        held = Held()
+        found[scheme] = running.fidelity(held, resolve(cell), 1, resolve(other), data)
+        held.close()
     kl = [metrics["kl_mean"].value for metrics in found.values()]
     assert kl[0] < 1e-9 < kl[1] < kl[2] < kl[3]
     assert found["fp32"]["agreement_top1"].value == 1
