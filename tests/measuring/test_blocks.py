@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Counters
 from benchgate.measuring import blocks
 from benchgate.measuring.blocks import Instruments
@@ -35,9 +37,9 @@ class Script:
         self.slept.append(seconds)
         self.now += seconds
 
-    def measure(self, count: int, patience_s: float, best: float | None = 1.0) -> blocks.Blocks:
+    def measure(self, count: int, patience_s: float, best: float | None = 1.0, watch: Any = None) -> blocks.Blocks:
         tools = Instruments(lambda: self.now, self.sleep, self.read, lambda: next(self._references, 1.0))
-        return blocks.measure(self.rounds, count, patience_s, best, tools)
+        return blocks.measure(self.rounds, count, patience_s, best, tools, watch)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +95,13 @@ def test_blocks_as_data_are_plain():
     assert found["rounds"] == 2
     assert found["others_s"] == 1.0
     assert found["disturbed"] == ["other processes used 100% of a CPU (limit 10%)"]
+
+
+def test_what_slowed_the_device_marks_a_block_and_its_own_time_is_kept():
+    taken = iter([DeviceTaken(0.25, ("power cap",)), DeviceTaken(0.5, ())])
+    tools = Script([QUIET])
+    found = tools.measure(1, 10, watch=lambda: lambda: next(taken))
+    assert [block.reasons for block in found.all] == [("the device was slowed: power cap",), ()]
+    assert found.all[0].as_dict()["device_s"] == 0.25
+    assert found.all[1].as_dict()["device_slowed"] == []
+    assert found.disturbed == ()

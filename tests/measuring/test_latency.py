@@ -256,7 +256,7 @@ def test_prepare_runs_before_every_call():
 
 def test_the_device_is_waited_for_in_every_call():
     log = []
-    device = SimpleNamespace(synchronize=lambda: log.append("wait"))
+    device = SimpleNamespace(synchronize=lambda: log.append("wait"), watch=None)
     read(Work(lambda: log.append("call")), device=device)
     assert len(log) == 2 * (1 + 1 + 2 + 3 + 1)
     assert log == ["call", "wait"] * (len(log) // 2)

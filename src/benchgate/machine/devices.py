@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchgate.core import Registry
+from benchgate.machine import gpu
+from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.packages import missing_packages
 
 
@@ -15,7 +17,7 @@ from benchgate.machine.packages import missing_packages
 class Device:
     """One kind of device. `synchronize` is None where calls return when the work is done.
 
-    `total_bytes` is the memory that the device has, or may use.
+    `total_bytes` is the memory that the device has, or may use. `watch` begins an interval by the device's own clock.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Device:
     peak_bytes: Callable[[], int] | None = None
     reset_peak: Callable[[], None] | None = None
     total_bytes: Callable[[], int] | None = None
+    watch: Callable[[], Callable[[], DeviceTaken]] | None = None
 
 
 def usable_cores() -> int:
@@ -79,6 +82,7 @@ devices.add(
         synchronize=lambda: _torch().cuda.synchronize(),
         peak_bytes=lambda: int(_torch().cuda.max_memory_allocated()),
         reset_peak=lambda: _torch().cuda.reset_peak_memory_stats(),
+        watch=gpu.watch_cuda,
     )
 )
 devices.add(
@@ -90,5 +94,6 @@ devices.add(
         synchronize=lambda: _torch().mps.synchronize(),
         # MPS keeps no high-water mark: what the driver holds after the call is the nearest it tells.
         peak_bytes=lambda: int(_torch().mps.driver_allocated_memory()),
+        watch=gpu.watch_mps,
     )
 )

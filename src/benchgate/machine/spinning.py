@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from benchgate.core import UnknownName, unknown_name
 
 DEFAULT = "short"
+# The setting's own name, for pools that read no variable of their own: their runtimes ask `allowed`.
+NAME = "BENCHGATE_SPIN"
 # name -> environment of the process that has the threads
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     # The pools' own: libgomp spins for some 300,000 iterations, libomp for 200 ms.
@@ -28,10 +30,18 @@ def environment(name: str) -> dict[str, str]:
     if name not in SETTINGS:
         raise UnknownName(unknown_name("--cell-spin", name, list(SETTINGS)))
     if any(variable in os.environ for variable in VARIABLES):
-        return {}
-    return dict(SETTINGS[name])
+        return {NAME: name}
+    return {NAME: name, **SETTINGS[name]}
+
+
+def allowed() -> bool:
+    """True where idle threads of a pool may spin as long as its library wants."""
+    return os.environ.get(NAME, "library") == "library"
 
 
 def in_force() -> dict[str, str]:
     """The variables as they are in this process, for the fingerprint; "default" for one that is not set."""
-    return {variable.lower(): os.environ.get(variable, "default") for variable in VARIABLES}
+    return {
+        "spin": os.environ.get(NAME, "library"),
+        **{variable.lower(): os.environ.get(variable, "default") for variable in VARIABLES},
+    }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchgate.machine import neighbours
+from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Taken
 
 BLOCK_S = 1.0
@@ -25,7 +26,7 @@ class Block:
     """Seconds a round of one block, what was taken meanwhile, and the reasons to distrust it (none: undisturbed).
 
     A round is the mean of `iterations` calls. `reference` is the fixed arithmetic's time before and after over its best
-    known, the larger one.
+    known, the larger one. `device` is what a device with a clock of its own tells.
     """
 
     samples: tuple[float, ...]
@@ -33,11 +34,13 @@ class Block:
     reference: float
     reasons: tuple[str, ...]
     iterations: int = 1
+    device: DeviceTaken | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "rounds": len(self.samples),
             **self.taken.as_dict(),
+            **({} if self.device is None else self.device.as_dict()),
             "reference": round(self.reference, 3),
             "disturbed": list(self.reasons),
         }
@@ -91,6 +94,7 @@ def measure(
     patience_s: float,
     best_reference_s: float | None,
     instruments: Instruments | None = None,
+    watch: Callable[[], Callable[[], DeviceTaken]] | None = None,
 ) -> Blocks:
     """Run `rounds()`, one block's (seconds a round, iterations), until `count` blocks are undisturbed or patience ends.
 
@@ -102,7 +106,7 @@ def measure(
     done: list[Block] = []
     best = best_reference_s
     while True:
-        block, best = _one(rounds, best, tools)
+        block, best = _one(rounds, best, tools, watch)
         done.append(block)
         quiet = sum(not block.reasons for block in done)
         if quiet >= count:
@@ -117,14 +121,21 @@ def measure(
 
 
 def _one(
-    rounds: Callable[[], tuple[Sequence[float], int]], best: float | None, tools: Instruments
+    rounds: Callable[[], tuple[Sequence[float], int]],
+    best: float | None,
+    tools: Instruments,
+    watch: Callable[[], Callable[[], DeviceTaken]] | None,
 ) -> tuple[Block, float]:
     before_s = tools.reference_s()
     start = tools.read()
+    ended = None if watch is None else watch()
     samples, iterations = rounds()
+    device = None if ended is None else ended()
     taken = tools.read().since(start)
     after_s = tools.reference_s()
     best = min(x for x in (best, before_s, after_s) if x is not None)
     reference = max(before_s, after_s) / best
     reasons = tuple(neighbours.disturbances(taken, reference))
-    return Block(tuple(samples), taken, reference, reasons, iterations), best
+    if device is not None and device.slowed:
+        reasons += (f"the device was slowed: {', '.join(device.slowed)}",)
+    return Block(tuple(samples), taken, reference, reasons, iterations, device), best

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from benchgate.core import Lapped, Work
 from benchgate.machine import neighbours
+from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Taken
 from benchgate.measuring.blocks import Blocks
 
@@ -92,10 +93,14 @@ class Rounds(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the number of rounds: seconds of a warm call, and of how many calls a pass is (None: no passes)."""
+    """What decides the number of rounds: seconds of a warm call, and of how many calls a pass is (None: no passes).
+
+    `watch` begins an interval by the device's own clock, None for a device that has none.
+    """
 
     call_s: float
     a_pass: int | None
+    watch: Callable[[], Callable[[], DeviceTaken]] | None = None
 
     def rounds(self, min_rounds: int, max_time: float) -> int:
         """Return the rounds of one call each that last `max_time`, at least `min_rounds`, in whole passes."""
@@ -173,11 +178,12 @@ def time_work(
     synchronize: Callable[[], None] | None = None,
     see: Callable[[Any], None] | None = None,
     between: Callable[[Callable[[], Any]], None] | None = None,
+    watch: Callable[[], Callable[[], DeviceTaken]] | None = None,
 ) -> Timing:
     """Time the first call, warm up, then hand the rounds over. `see(output)` is shown every timed output.
 
-    `between(call)` may watch one more call, when everything is warm. Turns begin anew for the timed rounds: how many
-    calls the warm-up took does not decide what is measured.
+    `watch` begins an interval by the device's own clock. `between(call)` may watch one more call, when everything is
+    warm. Turns begin anew for the timed rounds: how many calls the warm-up took does not decide what is measured.
     """
     prepare = work.prepare or (lambda: None)
     start = neighbours.read()
@@ -195,7 +201,7 @@ def time_work(
         call,
         work.prepare,
         outputs.after if outputs.watched else None,
-        Plan(warm.call_s, None if work.turns is None else len(work.turns)),
+        Plan(warm.call_s, None if work.turns is None else len(work.turns), watch),
     )
     taken = neighbours.read().since(start)
     outputs.rest()

@@ -56,7 +56,7 @@ class BlockRounds:
             self.profile = found.cprofile_stats or self.profile
             return found.samples, found.iterations
 
-        self.blocks = blocks.measure(block, count, self.patience_s, self.best_reference_s)
+        self.blocks = blocks.measure(block, count, self.patience_s, self.best_reference_s, watch=plan.watch)
         return Samples(tuple(self.blocks.samples), self.blocks.kept[0].iterations, self.blocks)
 
     def give_to(self, fixture: Any) -> None:

@@ -112,7 +112,8 @@ class Latency:
                 details["observe"] = str(reason)
 
         between = observe if isinstance(session, Observable) else None
-        timing = time_work(work, subject.rounds, subject.loaded.of.device.synchronize, between=between)
+        device = subject.loaded.of.device
+        timing = time_work(work, subject.rounds, device.synchronize, between=between, watch=device.watch)
         details |= timing_details(timing)
         if work.turns is not None:
             details["turns"] = len(work.turns)

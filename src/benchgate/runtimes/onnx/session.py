@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError
+from benchgate.machine import spinning
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.graphs import first_line, parts
 from benchgate.storage.reading import reading
@@ -98,6 +99,7 @@ def session_options(level: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning.allowed())))
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     return options
 

@@ -1,0 +1,80 @@
+"""The table of docs/processes.md on spinning: python benchmarks/spinning.py, on a machine that is otherwise idle.
+
+Each row is a workload, each column a setting of --cell-spin: median ms a call beside 0, 1 and 2 busy processes. A setting is good that
+costs at most 5 % alone and least beside neighbours.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchgate import registration
+from benchgate.core import BenchgateError, Cell
+from benchgate.executors.local import Local, Settings
+from benchgate.machine import spinning
+from benchgate.measuring import run as running
+from benchgate.measuring.held import Held
+from benchgate.measuring.resolved import resolve
+from benchgate.measuring.timing import Loop, time_work
+
+MODEL = "smollm2-135m"
+# (cell, operation, its parameters)
+WORKLOADS = (
+    (Cell(MODEL, "fp32", "torch", "cpu"), "prefill", {"context": 128}),
+    (Cell(MODEL, "fp32", "torch", "cpu"), "decode", {"context": 128}),
+    (Cell(MODEL, "int4-weight-only", "torch", "cpu"), "decode", {"context": 128}),
+    (Cell(MODEL, "fp32", "onnxruntime", "cpu"), "decode", {"context": 128}),
+    (Cell(MODEL, "int8-dynamic", "onnxruntime", "cpu"), "decode", {"context": 128}),
+)
+NEIGHBOURS = (0, 1, 2)
+SECONDS, THREADS = 3.0, 2
+
+
+def seconds(held, of, operation, params):
+    """Median seconds a call, in the worker."""
+    subject = running.prepare(held.open(of, THREADS), operation, params, Loop(5, SECONDS))
+    timing = time_work(subject.work, subject.rounds)
+    return statistics.median(timing.samples.seconds)
+
+
+def row(of, operation, params, setting):
+    found = []
+    local = Local(Settings(spin=setting))
+    place = local.place(of, Held())
+    try:
+        place.call(seconds, of, operation, params)
+        for number in NEIGHBOURS:
+            with ExitStack() as busy:
+                for _ in range(number):
+                    process = busy.enter_context(subprocess.Popen([sys.executable, "-c", "while 1: pass"]))
+                    busy.callback(process.kill)
+                time.sleep(0.5)
+                found.append(1e3 * place.call(seconds, of, operation, params))
+    finally:
+        place.close()
+        local.close()
+    return " \\| ".join(f"{ms:.1f}" for ms in found)
+
+
+def main():
+    registration.load_project(Path(__file__).resolve().parent.parent)
+    print("| |", " | ".join(spinning.SETTINGS), "|\n|---|" + "---|" * len(spinning.SETTINGS))
+    for cell, operation, params in WORKLOADS:
+        of = resolve(cell)
+        if reason := of.missing():
+            print(f"| {cell} {operation} | {reason} |")
+            continue
+        try:
+            figures = [row(of, operation, params, setting) for setting in spinning.SETTINGS]
+        except BenchgateError as error:
+            figures = [str(error)]
+        print(f"| {cell.scheme} {cell.runtime} {operation} |", " | ".join(figures), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
