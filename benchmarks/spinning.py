@@ -1,7 +1,7 @@
 """The table of docs/processes.md on spinning: python benchmarks/spinning.py, on a machine that is otherwise idle.
 
-Each row is a workload, each column a setting of --cell-spin: median ms a call beside 0, 1 and 2 busy processes. A setting is good that
-costs at most 5 % alone and least beside neighbours.
+Each row is a workload, each column a setting of --cell-spin: median ms a call beside 0, 1 and 2 busy processes. A good
+one costs at most 5 % alone and least beside neighbours.
 """
 
 import statistics

@@ -320,3 +320,40 @@ def test_bad_limits_are_refused_in_one_line(suite):
         found = suite.run(option)
         assert said in found, option
         assert "Traceback" not in found, option
+
+
+SIDE_BY_SIDE = """
+def spin(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+ACTS["slow"], ACTS["fast"] = lambda: spin(0.004), lambda: spin(0.002)
+for name in ("slow", "fast"):
+    benchgate.model(Doer(name))
+
+@pytest.mark.cells(model="fast", runtime="doer")
+def test_twice_as_fast(cell):
+    from dataclasses import replace
+    cell.measure(meters=(), threads=1)
+    found = cell.side_by_side(replace(cell.cell, model="slow"), threads=1)
+    assert found.kind == "improved", found
+    assert found.change.high < -1 / 3, found
+
+@pytest.mark.cells(model="segfault", runtime="doer", measure=False)
+def test_a_side_that_dies(cell):
+    from dataclasses import replace
+    found = cell.side_by_side(replace(cell.cell, model="quiet"), threads=1)
+    assert (found.kind, found.broken) == ("broken", "candidate"), found
+    assert "SIGSEGV" in found.reason
+"""
+
+
+def test_two_cells_are_compared_by_fresh_workers_of_each(suite):
+    suite.write(SIDE_BY_SIDE)
+    said = suite.run()
+    assert "2 passed" in said, said
+    (kept,) = suite.records()["fast"]["details"]["side_by_side"]
+    assert kept["other"] == "slow-fp32-doer-cpu"
+    assert kept["pairs"] >= 3
+    assert suite.left() == []

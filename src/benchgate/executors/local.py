@@ -136,8 +136,18 @@ class Local:
             self._pools[key] = Pool(spinning.environment(self.settings.spin))
         return self._pools[key]
 
-    def close(self) -> None:
+    def apart(self) -> Local:
+        """Another set of processes that are told the same; close this one last."""
+        other = Local(self.settings)
+        other._files, other._registered = self._files, self._registered
+        return other
+
+    def end_processes(self) -> None:
+        """End all; what is started from here on begins anew."""
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
+
+    def close(self) -> None:
+        self.end_processes()
         self._stack.close()

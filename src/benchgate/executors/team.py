@@ -1,0 +1,76 @@
+"""Cells as the sides of a comparison: their workers know what the run knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from benchgate.core import BenchgateError, Lapped
+from benchgate.executors.local import Local
+from benchgate.gate.side_by_side.driver import side_by_side
+from benchgate.gate.side_by_side.pairs import Side
+from benchgate.gate.side_by_side.verdict import Verdict
+from benchgate.machine.workers import Worker
+from benchgate.measuring import run as running
+from benchgate.measuring.resolved import Resolved
+from benchgate.measuring.timing import Loop
+
+
+class CellTeam:
+    """Workers of one cell, of zygotes of its own: `renew` makes those that follow independent of those before."""
+
+    def __init__(self, local: Local, of: Resolved) -> None:
+        self._local, self._of = local.apart(), of
+
+    def worker(self) -> Worker:
+        return self._local.worker(self._of)
+
+    def renew(self) -> None:
+        self._local.end_processes()
+
+    def close(self) -> None:
+        self._local.end_processes()
+
+
+def compare(
+    local: Local,
+    ours: Resolved,
+    theirs: Resolved,
+    operation: str | None,
+    params: Mapping[str, Any],
+    inputs: Any,
+    threads: int,
+    **options: Any,
+) -> Verdict:
+    """Return the verdict on our cell's operation against theirs; `options` are those of `side_by_side`."""
+    cells = [theirs, ours]
+    sides = [
+        Side(partial(loaded_call, of, operation, params, inputs, threads), device=of.device.name, threads=threads)
+        for of in cells
+    ]
+    teams = {id(side): of for side, of in zip(sides, cells, strict=True)}
+    return side_by_side(*sides, crew=lambda side, seed: CellTeam(local, teams[id(side)]), **options)
+
+
+def loaded_call(
+    of: Resolved, operation: str | None, params: Mapping[str, Any], inputs: Any, threads: int
+) -> Callable[[], Any]:
+    """Load the cell, in a worker, and return the operation's call. Its first output is checked."""
+    work = running.prepare(of.load(threads), operation, params, Loop(), inputs).work
+    if work.prepare is not None:
+        raise BenchgateError(f"{of.cell}: what must be prepared before each call cannot be compared side by side")
+    call, synchronize = work.started(), of.device.synchronize
+    if work.begin is not None:
+        work.begin()
+    first = call()
+    if work.check is not None:
+        work.check(first.output if isinstance(first, Lapped) else first)
+    if synchronize is None:
+        return call
+
+    def waited() -> None:
+        call()
+        synchronize()
+
+    return waited
