@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchgate import results
 from benchgate.core import MAX_EXAMPLES, Cell, Metric
 from benchgate.results import SCHEMA, Record, ResultsError, parse_record, read_records
+from benchgate.results import record as results
 from tests.builders import CELL, a_record, records
 
 

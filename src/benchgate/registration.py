@@ -66,16 +66,17 @@ def load_project(start: Path) -> Path:
     """
     load_builtin()
     root = find_root(start)
-    if not (root / "conftest.py").is_file():
+    path = root / "conftest.py"
+    if not path.is_file():
         return root
     sys.path.insert(0, str(root))
     try:
-        conftest = importlib.import_module("conftest")
+        conftest = importlib.import_module(path.stem)
         named = getattr(conftest, "pytest_plugins", ())
         for name in [named] if isinstance(named, str) else named:
             importlib.import_module(name)
     except BenchgateError:
         raise
     except Exception as error:
-        raise BenchgateError(f"{root / 'conftest.py'} cannot be imported: {type(error).__name__}: {error}") from error
+        raise BenchgateError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return root

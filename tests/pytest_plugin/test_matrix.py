@@ -8,8 +8,9 @@ import pytest
 
 from benchgate.core import BenchgateError, Cell, Scheme, UnknownName, models, runtimes, schemes, support
 from benchgate.machine.devices import Device, devices
+from benchgate.measuring.matrix import LeftOut, expand
 from benchgate.pytest_plugin import matrix
-from benchgate.pytest_plugin.matrix import LeftOut, MarkError
+from benchgate.pytest_plugin.matrix import MarkError
 
 
 class Model:
@@ -72,9 +73,9 @@ def registered():
 def test_a_runtime_with_a_task_of_its_own_takes_models_of_any_task():
     runtimes.add(Training("train"))
     axes = {"model": ["spam"], "scheme": ["fp32"], "runtime": ["train"], "device": ["cpu"]}
-    assert [c.model for c in matrix.expand(axes, {"model": ["cam", "ham"]}).cells] == ["cam", "ham"]
+    assert [c.model for c in expand(axes, {"model": ["cam", "ham"]}).cells] == ["cam", "ham"]
     axes["runtime"] = ["plain"]
-    assert [c.model for c in matrix.expand(axes, {"model": ["cam", "ham"]}).cells] == ["ham"]
+    assert [c.model for c in expand(axes, {"model": ["cam", "ham"]}).cells] == ["ham"]
 
 
 def test_a_mark_may_give_names_or_lists_and_has_defaults():
@@ -109,7 +110,7 @@ AXES = {"model": ("spam", "ham"), "scheme": ("fp32", "int8"), "runtime": ("plain
 
 
 def test_the_product_less_what_the_runtime_refuses():
-    found = matrix.expand(AXES, {})
+    found = expand(AXES, {})
     assert [str(cell) for cell in found.cells] == ["spam-fp32-plain-cpu", "spam-int8-plain-cpu", "ham-fp32-plain-cpu"]
     assert found.left_out == (LeftOut(Cell("ham", "int8", "plain", "cpu"), "ham cannot be int8"),)
 
@@ -129,7 +130,7 @@ def test_the_product_less_what_the_runtime_refuses():
     ],
 )
 def test_the_command_line_replaces_an_axis_but_not_the_task(overrides, cells):
-    assert [str(cell) for cell in matrix.expand(AXES, overrides).cells] == cells
+    assert [str(cell) for cell in expand(AXES, overrides).cells] == cells
 
 
 @pytest.mark.parametrize(
@@ -143,9 +144,9 @@ def test_the_command_line_replaces_an_axis_but_not_the_task(overrides, cells):
 )
 def test_an_unknown_name_is_refused_wherever_it_stands(axis, name, said):
     with pytest.raises(UnknownName, match=said):
-        matrix.expand({**AXES, axis: (name,)}, {})
+        expand({**AXES, axis: (name,)}, {})
     with pytest.raises(UnknownName, match=said):
-        matrix.expand(AXES, {axis: [name]})
+        expand(AXES, {axis: [name]})
     with pytest.raises(UnknownName, match=said):
         matrix.check_names(axis, [name])
 

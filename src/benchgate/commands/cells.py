@@ -21,9 +21,10 @@ from benchgate.core import (
     unknown_name,
 )
 from benchgate.machine.devices import devices
-from benchgate.pytest_plugin.matrix import missing
+from benchgate.measuring.resolved import resolve
+from benchgate.schemes import REFERENCE
 
-DEFAULTS = {"scheme": "fp32", "runtime": "torch", "device": "cpu"}
+DEFAULTS = {**REFERENCE, "device": "cpu"}
 
 
 def add_cell_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +73,7 @@ def check_cell(cell: Cell, task: str) -> None:
             f"{cell.model!r} is a model of task {model.task!r}; one of {task!r} is needed: "
             f"{', '.join(fitting) or 'none is known'}"
         )
-    reason = support.refusal(model, schemes[cell.scheme], runtimes[cell.runtime]) or missing(cell)
+    reason = support.refusal(model, schemes[cell.scheme], runtimes[cell.runtime]) or resolve(cell).missing()
     if reason:
         raise Unavailable(f"{cell}: {reason}")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import BenchgateError, Cell, Unavailable, models, runtimes, schemes
+from benchgate.measuring.matrix import expand
 from benchgate.measuring.resolved import resolve
-from benchgate.pytest_plugin.matrix import expand
 from benchgate.schemes import REFERENCE
 from benchgate.storage.artifacts import artifact_bytes, prepared
 from benchgate.tasks.text2text.rewrites import Rewrites

@@ -17,6 +17,7 @@ from benchgate.gate.baselines import Baselines
 from benchgate.gate.policy import Policy, parse_policy
 from benchgate.machine import workers
 from benchgate.machine.limits import parse_bytes
+from benchgate.measuring.matrix import expand
 from benchgate.measuring.meters import meters
 from benchgate.project import read_settings
 from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
@@ -120,7 +121,7 @@ class CellHooks:
                 return
             axes = [matrix.parse_mark(mark.args, mark.kwargs) for mark in marks]
             self.suite.name(axes)
-            made = [matrix.expand(each, self.overrides) for each in axes]
+            made = [expand(each, self.overrides) for each in axes]
             matrix.tolerance_of(marks)
         except BenchgateError as error:
             self.suite.errors.append(f"{metafunc.definition.nodeid}: {error}")

@@ -1,10 +1,8 @@
-"""From marks to cells: the product of the axes, less what a runtime refuses, with the command line's overrides."""
+"""`cells` marks and `--cell-*` options, checked: the axes, the tolerances, what must not be missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from benchgate.core import (
@@ -16,8 +14,6 @@ from benchgate.core import (
     models,
     runtimes,
     schemes,
-    support,
-    task_of,
     unknown_name,
 )
 from benchgate.gate.policy import parse_tolerances
@@ -39,20 +35,6 @@ DEFAULTS = {"scheme": ("fp32",), "device": ("cpu",)}
 
 class MarkError(BenchgateError):
     """A `cells` mark that cannot be understood; the message shows one that can."""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A combination that makes no sense anywhere, and why."""
-
-    cell: Cell
-    reason: str
-
-
-@dataclass(frozen=True)
-class Matrix:
-    cells: tuple[Cell, ...]
-    left_out: tuple[LeftOut, ...]
 
 
 def parse_mark(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -99,36 +81,6 @@ def tolerance_of(marks: Iterable[Any]) -> dict[str, float]:
 def measures(marks: Iterable[Any]) -> bool:
     """False for a test whose closest mark with a `measure` says False: it only uses the session."""
     return next((bool(mark.kwargs["measure"]) for mark in marks if "measure" in mark.kwargs), True)
-
-
-def expand(axes: Mapping[str, Sequence[str]], overrides: Mapping[str, Sequence[str]]) -> Matrix:
-    """All cells of one mark. `overrides` replace an axis; a model of another task than the mark's is not taken.
-
-    Raises UnknownName for a name in no registry.
-    """
-    chosen = {axis: tuple(overrides.get(axis) or axes[axis]) for axis in AXES}
-    if overrides.get("model"):
-        own_tasks = _tasks(axes["model"], chosen["runtime"])
-        chosen["model"] = tuple(name for name in chosen["model"] if _tasks([name], chosen["runtime"]) & own_tasks)
-    cells, left_out = [], []
-    for cell in (
-        Cell(m, s, r, d)
-        for m in chosen["model"]
-        for s in chosen["scheme"]
-        for r in chosen["runtime"]
-        for d in chosen["device"]
-    ):
-        reason = support.refusal(models[cell.model], schemes[cell.scheme], runtimes[cell.runtime])
-        _ = devices[cell.device]
-        if reason is None:
-            cells.append(cell)
-        else:
-            left_out.append(LeftOut(cell, reason))
-    return Matrix(tuple(cells), tuple(left_out))
-
-
-def _tasks(model_names: Iterable[str], runtime_names: Iterable[str]) -> set[str]:
-    return {task_of(models[model], runtimes[runtime]) for model, runtime in product(model_names, runtime_names)}
 
 
 def missing(cell: Cell) -> str | None:

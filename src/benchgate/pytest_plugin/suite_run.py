@@ -14,9 +14,9 @@ from benchgate.gate import compare as gate
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.findings import Finding, failing
 from benchgate.gate.policy import Policy, resolved
+from benchgate.measuring.matrix import LeftOut
 from benchgate.pytest_plugin.builds import Builds
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
-from benchgate.pytest_plugin.matrix import LeftOut
 from benchgate.pytest_plugin.patience import Patience
 from benchgate.report.summary import Summary
 from benchgate.results import PASSED, Record, ResultsError, read_document, records_of

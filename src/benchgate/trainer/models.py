@@ -22,6 +22,7 @@ from benchgate.machine.packages import missing_packages
 from benchgate.storage import cache
 from benchgate.storage.digests import file_digest
 from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, unigram_codec
+from benchgate.tasks.text2text.models import TASK
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.recipe import Recipe
 
@@ -49,7 +50,7 @@ class TrainedModel:
     data: Callable[[str], Rewrites]
     max_source: int = 128
     max_target: int = 48
-    task: str = "text2text"
+    task: str = TASK
     start_token: int = PAD_ID
     end_token: int = END_ID
     pad_token: int = PAD_ID

@@ -84,7 +84,7 @@ class Record:
 
 def parse_record(block: Any, where: str) -> Record:
     """Our block of one benchmark as a Record. Raises ResultsError naming `where` for what is not one."""
-    from benchgate.record_schema import fault
+    from benchgate.results.schema import fault
 
     if not isinstance(block, dict) or not isinstance(block.get("schema"), int):
         raise ResultsError(f"{where}: not a benchgate record (no integer 'schema'); measure it again to replace it")
