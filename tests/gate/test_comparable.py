@@ -61,7 +61,9 @@ def test_values_are_equal_as_in_a_file(ours, theirs, equal):
 
 
 def test_objects_are_equal_in_any_order_of_their_names():
-    assert same({"a": 1, "b": [{"c": 2, "d": 3}]}, {"b": [{"d": 3, "c": 2}], "a": 1})
+    one, other = {"a": 1, "b": [{"c": 2, "d": 3}]}, {"b": [{"d": 3, "c": 2}], "a": 1}
+    assert same(one, other)
+    assert same(other, one)
 
 
 # The reason, to the letter
@@ -115,6 +117,12 @@ TIME, ACCURACY, KL = TABLE["latency_median_s"], TABLE["top1"], TABLE["kl_mean"]
         (ACCURACY, {}, {"details": {"data": PASSAGES}}, "other data: not told -> dataset lambada, sha256 0123456789ab"),
         (ACCURACY, {"details": {"data": {"n": 5}}}, {}, "other data: n 5 -> not told"),
         # A fidelity's data are its own, and the cell it was held against belongs to them.
+        (
+            KL,
+            {"details": {"data": {"n": 1}, "fidelity": {**FIDELITY, "data": {"n": 5}}}},
+            {"details": {"data": {"n": 1}, "fidelity": {**FIDELITY, "data": {"n": 6}}}},
+            "other data: n 5 -> 6",
+        ),
         (
             KL,
             {"details": {"data": {"n": 1}, "fidelity": {**FIDELITY, "data": {"n": 5}}}},
