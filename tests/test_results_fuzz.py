@@ -107,7 +107,7 @@ def _change(document: Any, path: tuple[Any, ...], value: Any, how: str) -> None:
             document[str(value)] = found
         elif how == "replace":
             document[last] = value
-    elif isinstance(document, list) and last < len(document):
+    elif isinstance(document, list) and isinstance(last, int) and last < len(document):
         document[last] = value
 
 

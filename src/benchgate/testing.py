@@ -34,7 +34,7 @@ class ContractBroken(AssertionError):
 
 @dataclass(frozen=True)
 class Contract:
-    """What is checked, and what the runtime's author states about it.
+    """The runtime and model to check, and what the runtime's author states about it.
 
     `call(session)` runs the model once and returns arrays or numbers in lists, tuples and mappings; `part(outputs, i)`
     is what one call alone gives for item i, checked where `alone(session, i)` is given. `rebuilt_differs` is why two
@@ -192,7 +192,7 @@ def _describes(contract: Contract, session: Any, threads: int) -> None:
 
 
 def _independent(contract: Contract, session: Any) -> None:
-    """What is in a batch beside an item must not change the item's answer, beyond rounding."""
+    """Hold that an item's answer does not depend on what is in the batch beside it, beyond rounding."""
     assert contract.alone is not None
     together = [np.asarray(leaf) for leaf in _leaves(contract.call(session))]
     for item in range(len(together[0])):

@@ -1,4 +1,4 @@
-"""What a model, task, runtime and session must have. Small protocols that a class fulfils by having the members."""
+"""Members of a model, task, runtime and session. Small protocols that a class fulfils by having the members."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Session(Protocol):
 
 
 class Task(Protocol):
-    """What a model is for. `unit` is what its throughput counts: images, tokens, queries.
+    """The purpose of a model. `unit` is what its throughput counts: images, tokens, queries.
 
     A task may have `operations`, a mapping from name to `f(session, model, inputs, **params) -> Work`; the first is the
     default one. Without it the only operation is one call of the session on its inputs. Inputs are the test's
@@ -68,7 +68,7 @@ class Task(Protocol):
 
 
 class Runtime(Protocol):
-    """What executes a model. Which models and schemes it takes is said by its rows of support, not by itself.
+    """An engine that executes models. Which models and schemes it takes is said by its rows of support, not by itself.
 
     `needs` maps the import names it cannot do without to the extra that installs them; that one fact decides
     availability, the skip's reason and the install hint. `format` names its artifact's file format; "none" says that

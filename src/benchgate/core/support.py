@@ -1,4 +1,4 @@
-"""What a runtime can do with a model: rows, and what follows from them.
+"""Support, what a runtime can do with a model: rows, and what follows from them.
 
 A row (runtime, task) names the session and, where one is needed, the exporter that writes the artifact; a row (runtime,
 method) names what compresses. `refusal` is the absence of a row. Targets are text, imported when they are used::

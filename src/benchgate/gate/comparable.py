@@ -1,4 +1,4 @@
-"""What may be held against what: the only place that decides, for the gate, `benchgate compare`, floors and history.
+"""Reasons not to compare two figures: the only place that decides, for gate, `benchgate compare`, floors and history.
 
 Two tables: PARTS, what of a record can make a figure another figure, and NEEDS, which of them must be equal for a
 metric of each group. The docs have the second one, which a test holds against this.

@@ -1,4 +1,4 @@
-"""What the gate says: a Finding a metric, and which kinds of them fail a run."""
+"""The gate's findings, one a metric, and which kinds of them fail a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which machine this is: the fingerprint that decides whether two times may be compared, and how noisy it is now."""
+"""The machine: the fingerprint that decides whether two times may be compared, and how noisy it is now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchgate.machine.devices import devices, usable_cores
 
 @functools.cache
 def fingerprint(device: str) -> Mapping[str, Any]:
-    """What must be equal before times, memory and energy are compared; flat, JSON-ready. Cached per process."""
+    """Return what must be equal before times, memory and energy are compared; flat, JSON-ready. Cached per process."""
     return {
         "system": platform.system(),
         "arch": platform.machine(),
@@ -56,7 +56,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
 
 
 def noise() -> dict[str, str]:
-    """What makes this a noisy machine to measure on: load, clock governor, turbo, virtualization. For `doctor`."""
+    """Causes of noise on this machine: load, clock governor, turbo, virtualization. For `doctor`."""
     found = {"load": _load()}
     cpufreq = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if cpufreq.exists():

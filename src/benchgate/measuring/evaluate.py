@@ -29,7 +29,7 @@ WRONG, SHOWN = 100, 1000
 
 @dataclass(frozen=True)
 class Order:
-    """What to evaluate on and how: names of splits or files, at most `limit` queries of each.
+    """Data to evaluate on, and how: names of splits or files, at most `limit` queries of each.
 
     Raises BenchgateError for a number below 1.
     """

@@ -100,7 +100,7 @@ def _prepare(suite: SuiteRun, config: pytest.Config) -> None:
 
 
 def _asked_for(config: pytest.Config) -> list[str]:
-    """What this run was asked to run: a run that is resumed is looked for by it."""
+    """Arguments of this run that select tests: a run that is resumed is looked for by it."""
     return [*map(str, config.args), f"-k {config.option.keyword}", f"-m {config.option.markexpr}"]
 
 
@@ -212,7 +212,7 @@ class CellHooks:
             self._skip_or_fail(item, reason)
 
     def _skip_or_fail(self, item: pytest.Item, reason: str) -> NoReturn:
-        """What cannot be had here is a skip with its reason; under --cell-need it is a failure."""
+        """Skip what cannot be had here, with its reason; under --cell-need fail."""
         cell = cell_of(item)
         if cell is not None and matrix.is_needed(runtimes[cell.runtime], cell.device, self.config.option.cell_need):
             pytest.fail(f"{cell} is needed (--cell-need) and cannot run: {reason}", pytrace=False)

@@ -1,4 +1,4 @@
-"""What became of a cell: passed, failed, skipped, out of memory, out of time, crashed, error. Never mixed."""
+"""Outcomes of a cell: passed, failed, skipped, out of memory, out of time, crashed, error. Never mixed."""
 
 from __future__ import annotations
 

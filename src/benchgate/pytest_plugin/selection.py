@@ -1,4 +1,4 @@
-"""What the command line asks for: which cells there should be, and what is said of a request that finds none."""
+"""Selection by the command line: which cells there should be, and what is said of a request that finds none."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class SuiteRun:
         return self.tries[key]
 
     def verdict(self, key: str, timer: str | None = None) -> str:
-        """What fails the cell that was just measured, "" for nothing. A rerun does not take back a regression."""
+        """Return what fails the cell just measured, "" for nothing. A rerun does not take back a regression."""
         said = "; ".join(map(str, self.judge(key, timer)))
         earlier = self.regressed.get(key, "")
         if said:

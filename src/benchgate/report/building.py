@@ -1,4 +1,4 @@
-"""What `benchgate build` prints: the artifacts, what is not there and why, and where texts differ."""
+"""The output of `benchgate build`: the artifacts, what is not there and why, and where texts differ."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What executes models. Each module registers its runtimes at import and imports its packages only when used."""
+"""Runtimes execute models. Each module registers its runtimes at import and imports its packages when used."""

@@ -18,7 +18,7 @@ def parts(inputs: Any) -> list[Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line, or its kind where it says nothing."""
+    """Return the first line of an error, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

@@ -49,7 +49,7 @@ def converse(reformulator: Reformulator, **terminal: Any) -> int:
 
 
 def reply(reformulator: Reformulator, conversation: list[str], line: str) -> str:
-    """What to print for a line that is not empty; `conversation` grows by a query that was answered."""
+    """Return the text to print for a line that is not empty; `conversation` grows by a query that was answered."""
     if line.startswith("/"):
         return _command(conversation, line)
     try:

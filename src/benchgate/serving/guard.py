@@ -113,7 +113,7 @@ _CLOSE = ((b"connection", b"close"),)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """What the server would have sent, in one piece; then the server's own messages (a disconnect)."""
+    """Receive the body in one piece, as the server would send it; then its own messages (a disconnect)."""
     handed = False
 
     async def replay() -> Message:

@@ -41,7 +41,7 @@ class Level:
 
 @dataclass
 class Tally:
-    """What became of the requests of one level; seconds. `latencies` are those of answers, `lags` of all requests."""
+    """Outcomes of the requests of one level; seconds. `latencies` are those of answers, `lags` of all requests."""
 
     level: Level
     latencies: list[float] = field(default_factory=list)

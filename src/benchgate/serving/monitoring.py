@@ -1,4 +1,4 @@
-"""What the server tells Prometheus. A registry a server: two in one process do not share their figures."""
+"""Figures that the server tells Prometheus. A registry a server: two in one process do not share their figures."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def connect(url: str) -> http.client.HTTPConnection:
 
 
 def post(connected: http.client.HTTPConnection, body: Mapping[str, Any]) -> Any:
-    """What /v1/reformulate answers. Raises BenchgateError for anything but 200."""
+    """Return the answer of /v1/reformulate. Raises BenchgateError for anything but 200."""
     content = json.dumps(body).encode()
     connected.request("POST", "/v1/reformulate", content, {"content-type": "application/json"})
     response = connected.getresponse()

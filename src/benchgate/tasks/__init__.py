@@ -1,1 +1,1 @@
-"""What models are for. Each module registers one task at import."""
+"""Tasks: the purposes of models. Each module registers one task at import."""

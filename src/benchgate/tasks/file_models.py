@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from benchgate.storage.download import FetchError
 WANTED = ("*.json", "*.safetensors", "tokenizer*", "*.model", "*.txt", "*.jinja")
 
 
-class FolderModel:
+class FolderModel(ABC):
     """A model of a transformers folder. A subclass says where the folder is and what module it holds."""
 
+    @abstractmethod
     def folder(self) -> Path:
-        """The local folder, fetched or made where it is not there yet. Raises FetchError, DataError."""
-        raise NotImplementedError(f"{type(self).__name__}.folder()")
+        """Return the local folder, fetched or made where it is not there yet. Raises FetchError, DataError."""
 
     def build(self) -> Any:
         """The full-precision module with its weights."""
@@ -42,11 +43,13 @@ class FolderModel:
         """The digest of what decides the model, for the identity of its artifacts."""
         return {"folder": tree_digest(self.folder())}
 
+    @abstractmethod
     def _load(self, folder: Path) -> Any:
-        raise NotImplementedError(f"{type(self).__name__}._load(folder)")
+        """Return the module with the weights that are in the folder."""
 
+    @abstractmethod
     def _empty(self, folder: Path) -> Any:
-        raise NotImplementedError(f"{type(self).__name__}._empty(folder)")
+        """Return the module as the folder's configuration has it, with weights that mean nothing."""
 
 
 class HubFolder(FolderModel):

@@ -61,7 +61,7 @@ def per_epoch(count: int, batch: int) -> int:
 
 
 class Order:
-    """Which examples make up the batch of a step: by seed and step alone, so that a run can go on anywhere."""
+    """Batches, decided by seed and step alone, so that a run can go on anywhere."""
 
     def __init__(self, pairs: Sequence[Pair], batch: int, seed: int) -> None:
         self._pairs, self._batch, self._seed = pairs, batch, seed

@@ -65,7 +65,7 @@ class State:
 
 @dataclass(frozen=True)
 class Run:
-    """What to train, on what. `watch(state)` is called after each step."""
+    """One training: the model, its data, its recipe. `watch(state)` is called after each step."""
 
     module: Any
     recipe: Recipe

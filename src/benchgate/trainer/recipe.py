@@ -1,4 +1,4 @@
-"""What decides how a model is trained; part of its version."""
+"""Settings that decide how a model is trained; part of its version."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ NEEDS = {"torch": "train", "safetensors": "train", "sentencepiece": "train", "to
 
 @dataclass(frozen=True)
 class Changes:
-    """What the command line says instead of the model's own recipe; None leaves it."""
+    """Settings from the command line instead of the model's own recipe; None leaves it."""
 
     steps: int | None = None
     epochs: float | None = None
@@ -46,7 +46,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Material:
-    """What a run trains on: the tokenizer as JSON text, and the pairs of both splits."""
+    """Data that a run trains on: the tokenizer as JSON text, and the pairs of both splits."""
 
     tokenizer: str
     vocabulary: int
@@ -56,7 +56,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Limits:
-    """What decoding needs to know of a model that has no artifact yet."""
+    """Settings for decoding of a model that has no artifact yet."""
 
     vocabulary: int
     max_source: int

@@ -1,4 +1,4 @@
-"""Which tensor gets which GGML type: llama.cpp's mixtures and its fallbacks for rows that do not divide.
+"""The GGML type of each tensor: llama.cpp's mixtures and its fallbacks for rows that do not divide.
 
 The rules are those of `llama_tensor_get_type_impl` and `tensor_type_fallback` in src/llama-quant.cpp (llama.cpp 0.6)
 for dense models without an importance matrix: a "Q4_K_M" file is a mixture, and a tensor whose rows are no multiple of
@@ -20,7 +20,7 @@ UNQUANTIZED = ("_norm.weight", "position_embd.weight", "attn_rel_b.weight")
 
 @dataclass(frozen=True)
 class Shape:
-    """What the rules look at beside names: layers, and attention heads a key-value head."""
+    """Facts that the rules look at beside names: layers, and attention heads a key-value head."""
 
     layers: int
     heads_per_kv: int

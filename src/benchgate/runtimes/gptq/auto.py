@@ -153,7 +153,7 @@ def dequantised(path: Path) -> Any:
 
 
 def _plain(layer: Any) -> Any:
-    """What the kernel makes of the unit vectors are its weights, to the last bit: products with 1 and sums with 0."""
+    """Return the kernel's weights: its products with the unit vectors, exact to the last bit (times 1, plus 0)."""
     import torch
 
     bias, layer.bias = layer.bias, None

@@ -1,4 +1,4 @@
-"""What quantizing with GPTQ needs whichever library does it: source folder, check of groups, the rest in float16."""
+"""Files of a quantization with GPTQ, whichever library does it: source folder, check of groups, the rest in float16."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchgate.core import DataError
 
 
 def write_source(module: Any, tokenizer: Any, folder: Path) -> None:
-    """What both libraries read their input from: a transformers folder."""
+    """Write the transformers folder that both libraries read their input from."""
     from transformers.utils import logging as bars
 
     folder.mkdir()

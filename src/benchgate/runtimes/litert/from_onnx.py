@@ -59,7 +59,7 @@ def _check(source: Path) -> None:
 
 @contextmanager
 def _explained(source: Path) -> Iterator[None]:
-    """What goes wrong in other people's code as one line that names the file."""
+    """Turn an error of other people's code into one line that names the file."""
     from google.protobuf.message import DecodeError
     from onnx.checker import ValidationError
     from onnx.shape_inference import InferenceError

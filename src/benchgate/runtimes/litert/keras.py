@@ -80,7 +80,7 @@ def float16(converter: Any, keras_model: Any, model: Any) -> None:
 
 
 def int8_dynamic(converter: Any, keras_model: Any, model: Any) -> None:
-    """What the converter's default optimization is."""
+    """Return the converter's default optimization."""
 
 
 def int8_static(converter: Any, keras_model: Any, model: Any) -> None:

@@ -38,7 +38,7 @@ def memory_by_part(step: Callable[[], None], device: str) -> Mapping[str, Any]:
 
 
 def by_part(times: Sequence[int], sizes: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """What `memory_by_part` returns, of the profiler's rows (microseconds; bytes by COLUMNS, after a 0).
+    """Return the result of `memory_by_part`, of the profiler's rows (microseconds; bytes by COLUMNS, after a 0).
 
     The course over time has at most POINTS moments, of each stretch the one with the highest sum; the peaks ("step" is
     that of the sum) are those of all rows.

@@ -1,4 +1,4 @@
-"""What models are trained on here: random tokens, and the loss that each kind of model has for them."""
+"""Inputs that models are trained on here: random tokens, and the loss that each kind of model has for them."""
 
 from __future__ import annotations
 

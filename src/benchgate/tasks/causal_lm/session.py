@@ -1,4 +1,4 @@
-"""What a runtime provides to run causal language models."""
+"""The session of causal language models, as a runtime provides it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchgate.core import Session
 
 
 class LMSession(Session, Protocol):
-    """What a runtime provides for this task. Token arrays are int64."""
+    """The session that a runtime provides for this task. Token arrays are int64."""
 
     context_limit: int
     vocabulary: int

@@ -33,7 +33,7 @@ class Candidates:
 
 
 class Head(Protocol):
-    """What a detector's output tensors mean. `size` is (height, width) of the model's input in pixels."""
+    """Meaning of a detector's output tensors. `size` is (height, width) of the model's input in pixels."""
 
     def decode(
         self, outputs: Sequence[Array], size: tuple[int, int], classes: int, threshold: float

@@ -1,4 +1,4 @@
-"""What is timed of a detector: the session alone, or everything between pixels and boxes."""
+"""Operations of a detector that are timed: the session alone, or everything between pixels and boxes."""
 
 from __future__ import annotations
 

@@ -32,14 +32,14 @@ class Decoding(Protocol):
 
 
 class Stepper(Protocol):
-    """What a runtime gives to be decoded with."""
+    """The two steps that a runtime gives to be decoded with."""
 
     def begin(self, source: np.ndarray, mask: np.ndarray) -> Decoding:
         """Encode source token ids, int64 [batch, length], mask int64 [batch, length] (1 token, 0 padding)."""
 
 
 class Limits(Protocol):
-    """What the search needs to know of a model, in tokens and token ids; a `Text2TextModel` has it all."""
+    """Limits and ids of a model that the search needs, in tokens and token ids; a `Text2TextModel` has it all."""
 
     @property
     def start_token(self) -> int: ...

@@ -17,7 +17,7 @@ from benchgate.tasks.text2text.task import State
 
 
 def padding_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to attention scores: 0 at tokens and the dtype's lowest number at padding, [batch, 1, 1, length].
+    """Addend of attention scores: 0 at tokens and the dtype's lowest number at padding, [batch, 1, 1, length].
 
     Not minus infinity: a row of nothing but padding would become NaN.
     """

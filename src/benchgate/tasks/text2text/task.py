@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 
 
 class Seq2SeqModule(Protocol):
-    """What a text2text model's `build()` returns (a `torch.nn.Module`).
+    """The module that a text2text model's `build()` returns (a `torch.nn.Module`).
 
     `memory` and `cache` are flat tuples of tensors whose first dimension is the batch, so that beams are
     `index_select(0)`. `memory` does not change from step to step (encoder keys and values, mask); `cache` does.
@@ -68,7 +68,7 @@ class Text2TextModel(Model, Protocol):
 
 
 class Text2TextSession(Session, Protocol):
-    """What a runtime provides for this task."""
+    """The session that a runtime provides for this task."""
 
     def generate(self, sources: Sequence[Sequence[int]], max_new_tokens: int, beams: int = 1) -> list[list[int]]:
         """Target token ids, without start and end token, for each source (any lengths, padded inside).
@@ -84,7 +84,7 @@ SAMPLE = Rewrite(("who wrote hamlet",), "when was it written", "when was hamlet 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model made of one query, and the seconds from text to text."""
+    """A model's answer to one query, and the seconds from text to text."""
 
     text: str
     seconds: float

@@ -1,4 +1,4 @@
-"""What tracing and exporting a `Seq2SeqModule` need: example inputs of both functions, and which dimensions change."""
+"""Means to trace and export a `Seq2SeqModule`: example inputs of both functions, and which dimensions change."""
 
 from __future__ import annotations
 
