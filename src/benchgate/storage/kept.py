@@ -22,7 +22,7 @@ from benchgate.storage.building import MANIFEST, Manifest, damage, read_manifest
 # Endings of what is being written, and of locks; a folder in which an asset is being made is called "fetching".
 UNFINISHED = (".part", ".building", ".writing", ".lock")
 # All that benchgate itself puts into the cache; anything else in the folder is somebody else's.
-PARTS = ("artifacts", "assets", "downloads", "partial", "trained", "digests.sqlite")
+PARTS = ("artifacts", "assets", "calibration", "downloads", "partial", "trained", "digests.sqlite")
 
 
 @dataclass(frozen=True)
