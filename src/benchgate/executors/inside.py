@@ -1,4 +1,4 @@
-"""What runs in a worker before and around the functions of benchgate.measuring.run: it becomes like its parent."""
+"""The inside of a cell's worker: it becomes like its parent, then runs the functions of benchgate.measuring.run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HELD = Held()
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a worker takes over once from its parent.
+    """The state that a worker takes over once from its parent.
 
     `path` is sys.path; `files` are the source files of modules that are sent by value (tests, conftests), by name;
     `memory_limit` in bytes beyond what the worker takes already.
@@ -35,7 +35,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Now:
-    """What may change from one call to the next: os.environ and the working folder."""
+    """The state that may change from one call to the next: os.environ and the working folder."""
 
     environment: Mapping[str, str]
     folder: str

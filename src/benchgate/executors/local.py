@@ -118,7 +118,7 @@ class Local:
         return worker
 
     def _known(self, of: Resolved) -> Registered:
-        """What workers do not know by themselves; one is asked, once."""
+        """Registered things that workers do not know by themselves; one is asked, once."""
         if self._registered is None:
             with self._started(of, learned=False) as asked:
                 names, rows = asked.call(inside.names)

@@ -1,4 +1,4 @@
-"""What the project registered, for workers that know only what benchgate and installed packages bring."""
+"""Things that the project registered, for workers that know only what benchgate and installed packages bring."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def by_value(modules: Iterable[ModuleType]) -> Iterator[Mapping[str, str]]:
 
 
 def beside(known: Mapping[str, frozenset[str]], rows: frozenset[tuple[str, ...]], sent: Iterable[str]) -> Registered:
-    """What is registered here beside the names and rows that a worker knows; `sent` are the modules sent by value.
+    """Return what is registered beside the names and rows that a worker knows; `sent` are the modules sent by value.
 
     What cannot be sent is left out: it fails the cell that needs it, and no other.
     """

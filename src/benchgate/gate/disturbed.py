@@ -1,4 +1,4 @@
-"""Which figures of a record neighbours disturbed: they are shown with a mark, are no baseline and decide nothing."""
+"""Figures of a record that neighbours disturbed: they are shown with a mark, are no baseline and decide nothing."""
 
 from __future__ import annotations
 

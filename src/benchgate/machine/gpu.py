@@ -1,4 +1,4 @@
-"""What a GPU tells of an interval: its own time between two events, and whether it was throttled meanwhile."""
+"""A GPU's own account of an interval: its own time between two events, and whether it was throttled meanwhile."""
 
 from __future__ import annotations
 

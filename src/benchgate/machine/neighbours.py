@@ -1,4 +1,4 @@
-"""What other processes took from this one while it was timed, as the system counts it.
+"""Time that other processes took from this one while it was timed, as the system counts it.
 
 Run-queue delay is the time that each thread was ready and waited for a CPU (proc(5), /proc/PID/schedstat, field 2, ns).
 It tells queueing. A neighbour on the sibling hyperthread leaves no trace in it and costs a factor: that shows in the
@@ -62,7 +62,7 @@ def _positive(now: float | None, before: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Taken(Counters):
-    """What was used and taken during one interval; the fields of Counters as differences."""
+    """Amounts used and taken during one interval; the fields of Counters as differences."""
 
     @property
     def cpu_share(self) -> float:

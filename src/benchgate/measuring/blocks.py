@@ -74,7 +74,7 @@ class Blocks:
 
     @property
     def taken(self) -> Taken:
-        """What was used and taken in all kept blocks together."""
+        """The sum of what was used and taken in all kept blocks together."""
         return neighbours.total([block.taken for block in self.kept])
 
 

@@ -65,7 +65,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of one cell. `shown` are the parameters as the record has them; `operation` None is the first.
+    """All that is asked of one cell. `shown` are the parameters as the record has them; `operation` None is the first.
 
     `inputs` None are the task's own. `data` are what accuracy is scored on, where `scored`.
     """
@@ -85,7 +85,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Timed:
-    """What comes back of the timed part: the reading, the rounds as they are now, and the cell for meters apart."""
+    """The timed part's answer: the reading, the rounds as they are now, and the cell for meters apart."""
 
     reading: Reading
     rounds: Rounds
@@ -94,7 +94,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the last part needs of the order; the place has the rest."""
+    """The things that the last part needs of the order; the place has the rest."""
 
     key: str
     shown: Mapping[str, Any]

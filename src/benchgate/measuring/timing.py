@@ -63,7 +63,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Timing:
-    """What timing a piece of work gave. `samples` is None where timing is switched off; `laps` are of its rounds.
+    """The result of timing a piece of work. `samples` is None where timing is switched off; `laps` are of its rounds.
 
     `begun` is what was taken during the first call and the warm-up, `taken` during the rounds in `samples`.
     """
@@ -93,7 +93,7 @@ class Rounds(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the number of rounds: seconds of a warm call, and of how many calls a pass is (None: no passes).
+    """Grounds for the number of rounds: seconds of a warm call, and of how many calls a pass is (None: no passes).
 
     `watch` begins an interval by the device's own clock, None for a device that has none.
     """

@@ -50,7 +50,7 @@ def can_compare(config: pytest.Config) -> bool:
 
 
 def options(item: pytest.Item, fixture: Any) -> Options:
-    """What the test's `fixture` was made with: the command line's, with those of its `benchmark` mark over them."""
+    """Return the options of the test's `fixture`: the command line's, with those of its `benchmark` mark over them."""
     mark = item.get_closest_marker("benchmark")
     own = dict(mark.kwargs) if mark else {}
     if "timer" in own:
@@ -59,7 +59,7 @@ def options(item: pytest.Item, fixture: Any) -> Options:
 
 
 def timings(item: pytest.Item) -> dict[str, Any] | None:
-    """What pytest-benchmark keeps of the test, raw rounds and all; None where nothing was timed to its end."""
+    """Return what pytest-benchmark keeps of the test, raw rounds and all; None where nothing was timed to its end."""
     fixture = _fixture(item)
     if fixture is None or fixture.has_error or fixture.stats is None:
         return None

@@ -12,7 +12,7 @@ from benchgate.storage.artifacts import content_of
 
 
 class Builds:
-    """What became of each build. What failed is raised in its cell's test, and is that cell's outcome."""
+    """Failures of builds, by cell. What failed is raised in its cell's test, and is that cell's outcome."""
 
     def __init__(self) -> None:
         self._failed: dict[Cell, BaseException] = {}

@@ -35,7 +35,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Rounds:
-    """What one replica measured: seconds a round (the mean of its iterations), and the profile if one was asked for."""
+    """The rounds of one replica: seconds a round (the mean of its iterations), and the profile if one was asked for."""
 
     samples: tuple[float, ...] = ()
     iterations: int = 1

@@ -77,7 +77,7 @@ def measure(model: TrainedModel, changes: Changes, batches: Sequence[int], on: S
 
 @dataclass(frozen=True)
 class _Job:
-    """What the fresh process needs, all picklable."""
+    """All that the fresh process needs, all picklable."""
 
     name: str
     model: TrainedModel

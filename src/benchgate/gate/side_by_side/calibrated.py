@@ -1,4 +1,4 @@
-"""What `benchgate calibrate` keeps: noise by name and what the rule is worth with it, with the machine it is of.
+"""The results of `benchgate calibrate`: noise by name and what the rule is worth with it, with the machine it is of.
 
 One file a machine in the cache. It is read as strictly as any input: one that is broken, or of another machine, is
 refused and never used in silence.

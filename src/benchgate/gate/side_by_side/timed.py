@@ -59,7 +59,7 @@ class Begun:
 
 
 class _Loaded:
-    """What this process holds between two requests."""
+    """The side that this process holds between two requests."""
 
     call: Callable[[], Any] | None = None
     call_s = 0.0

@@ -1,4 +1,4 @@
-"""What a comparison says, and the pure function that says it: pairs of one or two tests in, a verdict or the next
+"""The answers of a comparison, and the pure function that says it: pairs of one or two tests in, a verdict or the next
 step out.
 
 A suspect (slower or faster than the margin) is tested again from the beginning with fresh zygotes, and only where that

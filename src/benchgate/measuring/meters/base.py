@@ -24,7 +24,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a meter looks at: a loaded cell, what is asked of it, how calls are repeated, and the metrics so far."""
+    """The subject of a meter: a loaded cell, what is asked of it, how calls are repeated, and the metrics so far."""
 
     loaded: Loaded
     asked: Asked
@@ -35,7 +35,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a meter gives: metrics, those that cannot be had with the reason, details and kernels for the record."""
+    """The answer of a meter: metrics, those that cannot be had with the reason, details and kernels for the record."""
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Apart:
 
 
 class Instrument(Protocol):
-    """What all instruments have. `gives` are the metrics that are missing, with one reason, when it raises Unavailable.
+    """An instrument. `gives` are the metrics that are missing, with one reason, when it raises Unavailable.
 
     `optional` says whether a cell makes sense without it; Unavailable from one that is not skips the whole cell.
     """

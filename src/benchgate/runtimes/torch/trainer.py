@@ -27,7 +27,7 @@ MATMUL_REPEATS = 5
 
 @dataclass(frozen=True)
 class Spec:
-    """What to train and how; picklable. The scheme's `dtype` is what autocast computes in, or float32."""
+    """The model to train and how; picklable. The scheme's `dtype` is what autocast computes in, or float32."""
 
     model: Model
     scheme: Scheme
@@ -163,7 +163,7 @@ class Trainer:
         return memory_by_part(lambda: self.run(*parts), self.spec.device)
 
     def describe(self) -> dict[str, Any]:
-        """What really runs: dtypes, attention, optimizer, and what torch.compile made of it."""
+        """The things that really run: dtypes, attention, optimizer, and what torch.compile made of it."""
         kernel = {
             "threads": self.spec.threads,
             "compiled": self.spec.compiled,
@@ -244,7 +244,7 @@ def matmul_peak(device: str, dtype: str, threads: int) -> float:
 
 
 def compile_facts() -> dict[str, Any]:
-    """What torch.compile did since its counters were cleared: graphs, breaks with reasons, recompiles, seconds."""
+    """The work of torch.compile since its counters were cleared: graphs, breaks with reasons, recompiles, seconds."""
     from torch._dynamo.utils import counters, get_compilation_metrics
 
     compilations = get_compilation_metrics()

@@ -112,7 +112,7 @@ class TorchTrainingSession:
 
 
 def available_memory(device: str) -> int | None:
-    """What a process of its own may take where nobody said: on the CPU what is free now, so that the end of it is an
+    """Bytes for a process of its own where nobody said: on the CPU what is free now, so that the end of it is an
     error in that process and not the system's choice of a victim. None where that cannot be set."""
     if device != "cpu" or not psutil.LINUX:
         return None

@@ -27,7 +27,7 @@ ATTENTION = ("default", "math", "flash", "efficient", "cudnn")
 
 @dataclass(frozen=True)
 class Setting:
-    """What one cell trains on, and how. `context` in tokens; `attention` is one of ATTENTION.
+    """The data of one training cell and how it trains on them. `context` in tokens; `attention` is one of ATTENTION.
 
     With `memory_limit` (bytes beyond what the process takes before there is a model) or `timeout_s` (seconds for the
     whole cell) it runs in a process of its own, which ends with the cell.
@@ -53,7 +53,7 @@ class Flops:
 
 
 class TrainingSession(Session, Protocol):
-    """What a runtime provides for this task."""
+    """The session that a runtime provides for this task."""
 
     def begin(self, setting: Setting) -> None:
         """Build the model and its batch. Raises DataError for a context that it cannot take, MemoryError."""
