@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchgate.pytest_plugin.outcomes import is_out_of_memory, outcome_of
+from benchgate.machine.limits import is_out_of_memory, outcome_of
 
 
 class OutOfMemoryError(RuntimeError):

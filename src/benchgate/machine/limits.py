@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchgate.core import DataError, Unavailable
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -35,3 +36,10 @@ def limit_process_memory(limit: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = now + limit
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Python's MemoryError, torch's OutOfMemoryError, and the RuntimeErrors of allocators that say so."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in OUT_OF_MEMORY)

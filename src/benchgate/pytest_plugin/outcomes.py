@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
+from benchgate.machine.limits import is_out_of_memory
 from benchgate.machine.workers import WorkerDied
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
 
 def outcome_of(report: Any, excinfo: Any, waived: bool) -> tuple[str, str]:
@@ -34,13 +33,6 @@ def ended_early(error: BaseException | None) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
     return "crash" if isinstance(error, WorkerDied) else ""
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Python's MemoryError, torch's OutOfMemoryError, and the RuntimeErrors of allocators that say so."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in OUT_OF_MEMORY)
 
 
 def _skip_reason(report: Any) -> str:

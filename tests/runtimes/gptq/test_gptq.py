@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from benchgate.core import Cell, DataError, Unavailable, models, runtimes, schemes
+from benchgate.machine.limits import is_out_of_memory
 from benchgate.measuring.resolved import resolve
-from benchgate.pytest_plugin.outcomes import is_out_of_memory
 from benchgate.runtimes.gptq.runtime import LIBRARIES, gptq_scheme, installed
 from benchgate.storage.artifacts import artifact
 from tests.runtimes.ggml.tiny_llama import VOCABULARY, TinyLlama

@@ -11,8 +11,7 @@ from typing import Any
 
 from benchgate.core import Model, Scheme, Unavailable
 from benchgate.machine.devices import devices
-from benchgate.machine.limits import limit_process_memory
-from benchgate.pytest_plugin.outcomes import is_out_of_memory
+from benchgate.machine.limits import is_out_of_memory, limit_process_memory
 from benchgate.runtimes.torch.runtime import compile_functions, describe
 from benchgate.runtimes.torch.training_inputs import Batch, batch_of
 from benchgate.tasks.training_step.task import Flops, Setting

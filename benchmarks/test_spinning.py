@@ -1,4 +1,4 @@
-"""The table of docs/processes.md on spinning: python benchmarks/spinning.py, on a machine that is otherwise idle.
+"""The table of docs/processes.md on spinning: pytest benchmarks/test_spinning.py --full, on a machine that is otherwise idle.
 
 Each row is a workload, each column a setting of --cell-spin: median ms a call beside 0, 1 and 2 busy processes. A good
 one costs at most 5 % alone and least beside neighbours.
@@ -9,12 +9,10 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import pytest
 
-from benchgate import registration
-from benchgate.core import BenchgateError, Cell
+from benchgate.core import Cell
 from benchgate.executors.local import Local, Settings
 from benchgate.machine import spinning
 from benchgate.measuring import run as running
@@ -22,6 +20,7 @@ from benchgate.measuring.held import Held
 from benchgate.measuring.resolved import resolve
 from benchgate.measuring.timing import Loop, time_work
 
+pytestmark = pytest.mark.full
 MODEL = "smollm2-135m"
 # (cell, operation, its parameters)
 WORKLOADS = (
@@ -61,20 +60,14 @@ def row(of, operation, params, setting):
     return " \\| ".join(f"{ms:.1f}" for ms in found)
 
 
-def main():
-    registration.load_project(Path(__file__).resolve().parent.parent)
-    print("| |", " | ".join(spinning.SETTINGS), "|\n|---|" + "---|" * len(spinning.SETTINGS))
+def test_spinning(capsys):
+    lines = ["| |" + " | ".join(spinning.SETTINGS) + "|", "|---|" + "---|" * len(spinning.SETTINGS)]
     for cell, operation, params in WORKLOADS:
         of = resolve(cell)
-        if reason := of.missing():
-            print(f"| {cell} {operation} | {reason} |")
+        if of.missing():
             continue
-        try:
-            figures = [row(of, operation, params, setting) for setting in spinning.SETTINGS]
-        except BenchgateError as error:
-            figures = [str(error)]
-        print(f"| {cell.scheme} {cell.runtime} {operation} |", " | ".join(figures), "|", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        figures = [row(of, operation, params, setting) for setting in spinning.SETTINGS]
+        lines.append(f"| {cell.scheme} {cell.runtime} {operation} | {' | '.join(figures)} |")
+    with capsys.disabled():
+        print("\n" + "\n".join(lines))
+    assert len(lines) > 2
