@@ -1,4 +1,4 @@
-"""The table of docs/processes.md on spinning: pytest benchmarks/test_spinning.py --full, on a machine that is otherwise idle.
+"""The table of docs/processes.md on spinning; with --full, on a machine that is otherwise idle.
 
 Each row is a workload, each column a setting of --cell-spin: median ms a call beside 0, 1 and 2 busy processes. A good
 one costs at most 5 % alone and least beside neighbours.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if is_needed(runtime, "cpu", item.config.option.cell_need):
             pytest.fail(f"{name} is needed (--cell-need) and cannot run: {reason}", pytrace=False)
         pytest.skip(reason)
+
+
+@pytest.fixture
+def sigint_is_heard() -> Iterator[None]:
+    """Processes started by the test end by SIGINT, also where this run is in the background and ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ forked.call(time.sleep, 600)
 
 @LINUX
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nobody_is_left_when_the_parent_ends(end):
+def test_nobody_is_left_when_the_parent_ends(end, sigint_is_heard):
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         pids = [int(word) for word in parent.stdout.readline().split()]
         assert len(pids) == 3

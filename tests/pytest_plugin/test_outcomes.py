@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchgate.machine.limits import is_out_of_memory, outcome_of
+from benchgate.machine.limits import is_out_of_memory
+from benchgate.pytest_plugin.outcomes import outcome_of
 
 
 class OutOfMemoryError(RuntimeError):

@@ -248,14 +248,9 @@ def test_a_cell_that_may_end_so_is_a_row_and_no_failure_nor_an_unexpected_pass(s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_ended_leaves_no_process(suite, number):
+def test_a_run_that_is_ended_leaves_no_process(suite, number, sigint_is_heard):
     suite.write(EACH.format(models=["fork", "hang"], more=""))
-    # A run in the background ignores Ctrl-C, and so would its children.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = suite.begin()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    process = suite.begin()
     wait_until(lambda: (suite.path / "hanging").exists())
     assert len(suite.left()) >= 3
     process.send_signal(number)
