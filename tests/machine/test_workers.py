@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchgate.core import DataError, Unavailable
-from benchgate.machine import workers
+from benchgate.machine import workers, zygotes
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="zygotes and /proc are Linux's")
 SOON_S = 10.0
@@ -34,8 +34,8 @@ def gone(pid: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def zygote() -> Iterator[workers.Zygote]:
-    found = workers.Zygote(["json"])
+def zygote() -> Iterator[zygotes.Zygote]:
+    found = zygotes.Zygote(["json"])
     yield found
     found.close()
 
@@ -167,12 +167,12 @@ def test_memory_that_the_system_took_back_is_out_of_memory(worker, monkeypatch):
 
 @LINUX
 def test_a_zygotes_death_is_the_death_of_its_workers():
-    zygote = workers.Zygote([])
+    zygote = zygotes.Zygote([])
     worker = zygote.fork()
     os.kill(zygote.pid, signal.SIGKILL)
     with pytest.raises(workers.WorkerDied, match="SIGKILL"):
         worker.call(time.sleep, 600, timeout_s=SOON_S)
-    with pytest.raises(workers.CannotFork):
+    with pytest.raises(zygotes.CannotFork):
         zygote.fork()
     zygote.close()
 
@@ -189,23 +189,23 @@ def test_a_zygotes_death_is_the_death_of_its_workers():
 def test_a_zygote_that_is_unfit_says_so(tmp_path, monkeypatch, text, said):
     (tmp_path / "unfit.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(workers.CannotFork, match=said):
-        workers.Zygote(["unfit"])
+    with pytest.raises(zygotes.CannotFork, match=said):
+        zygotes.Zygote(["unfit"])
 
 
 @LINUX
 def test_the_zygotes_thread_setting_is_undone_in_its_workers(zygote, monkeypatch):
     assert zygote.fork().call(os.getenv, "OPENBLAS_NUM_THREADS") is None
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
-    other = workers.Zygote([])
+    other = zygotes.Zygote([])
     assert other.fork().call(os.getenv, "OPENBLAS_NUM_THREADS") == "3"
     other.close()
 
 
 PARENT = """
 import os, sys, time
-from benchgate.machine import workers
-zygote = workers.Zygote([])
+from benchgate.machine import workers, zygotes
+zygote = zygotes.Zygote([])
 forked, fresh = zygote.fork(), workers.start()
 print(zygote.pid, forked.pid, fresh.pid, flush=True)
 forked.call(time.sleep, 600)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchgate.machine import workers
-from benchgate.machine.workers import CannotFork, Worker, Zygote
+from benchgate.machine.workers import Worker
+from benchgate.machine.zygotes import CannotFork, Zygote
 
 # Only here calls return when the work is done and no driver has threads of its own after its import.
 FORKING_DEVICES = ("cpu",)

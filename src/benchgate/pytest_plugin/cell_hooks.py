@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
@@ -22,6 +21,7 @@ from benchgate.measuring.meters import meters
 from benchgate.project import read_settings
 from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
+from benchgate.pytest_plugin.items import cell_of, own_modules, params_of
 from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
 from benchgate.pytest_plugin.outcomes import ended_early, outcome_of
 from benchgate.pytest_plugin.patience import Patience
@@ -181,7 +181,7 @@ class CellHooks:
         measured = MeasuredCell(
             Cell(model, scheme, runtime, device),
             item.nodeid,
-            _params_of(item),
+            params_of(item),
             benchmark,
             benchmark_adapter.options(item, benchmark),
             self.config.option.cell_meters,
@@ -201,7 +201,7 @@ class CellHooks:
         if suite.begin(item.nodeid) > 1:
             benchmark_adapter.forget(self.config, item.nodeid)
         suite.tolerances[item.nodeid] = matrix.tolerance_of(item.iter_markers("cells"))
-        params = plain(_params_of(item))
+        params = plain(params_of(item))
         suite.depends[item.nodeid] = dependencies.before(
             item, cell, params, suite.policy, suite.tolerances[item.nodeid]
         )
@@ -246,7 +246,7 @@ class CellHooks:
             return report
         if report.when == "call" or not report.passed:
             # Skipped, or dead before there was anything to keep: that too is a result.
-            bare = replace(Record.unmeasured(item.nodeid, cell), params=plain(_params_of(item)))
+            bare = replace(Record.unmeasured(item.nodeid, cell), params=plain(params_of(item)))
             suite.ended(report.when, bare, *outcome_of(report, call.excinfo, suite.waived(item.nodeid)))
         if report.when == "teardown":
             record = suite.finish(item.nodeid, benchmark_adapter.timings(item))
@@ -289,32 +289,8 @@ class CellHooks:
             terminalreporter.write_line(note, yellow=True)
 
 
-def own_modules(session: pytest.Session) -> list[ModuleType]:
-    """The test modules and conftests of a run: what a worker must not import by name."""
-    tests = (item.getparent(pytest.Module) for item in session.items)
-    plugins = session.config.pluginmanager.get_plugins()
-    conftests = (p for p in plugins if isinstance(p, ModuleType) and Path(p.__file__ or "").name == "conftest.py")
-    return list(dict.fromkeys([*(test.obj for test in tests if test is not None), *conftests]))
-
-
 def _bytes(text: str) -> int:
     try:
         return parse_bytes(text)
     except DataError as error:
         raise pytest.UsageError(f"--cell-memory: {error}") from error
-
-
-def cell_of(item: pytest.Item) -> Cell | None:
-    """The cell of a collected test, or None for a test without one."""
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    if "cell" not in getattr(item, "fixturenames", ()) or not set(AXES) <= set(params):
-        return None
-    if item.get_closest_marker("cells") is None:
-        return None
-    cell = Cell(*(params[axis] for axis in AXES))
-    return cell if cell.runtime in runtimes else None
-
-
-def _params_of(item: Any) -> dict[str, Any]:
-    """The test's parameters beside the axes."""
-    return {name: value for name, value in item.callspec.params.items() if name not in AXES}

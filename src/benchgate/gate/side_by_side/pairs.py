@@ -19,7 +19,7 @@ from benchgate.gate.side_by_side import timed
 from benchgate.gate.side_by_side.statistic import Pair, pair_of
 from benchgate.gate.side_by_side.timed import Begun, Block
 from benchgate.machine import workers
-from benchgate.machine.workers import CannotFork, Zygote
+from benchgate.machine.zygotes import CannotFork, Zygote
 
 SideName = Literal["baseline", "candidate"]
 NAMES: tuple[SideName, SideName] = ("baseline", "candidate")
