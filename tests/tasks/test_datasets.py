@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import DataError
-from benchgate.tasks import datasets
+from benchgate.storage import reading
 from benchgate.tasks.datasets import DataSet
 
 
@@ -76,7 +76,7 @@ def test_a_sample_of_nothing_is_refused_with_the_option():
         (b"[1]", "here, line 3: got list; each line must be"),
         (b"null", "here, line 3: got NoneType"),
         (b"[" * 100_000, "here, line 3: not JSON"),
-        (b'{"riddle": "\xff"}', "here, line 3: not UTF-8 at byte 12 of the line"),
+        (b'{"riddle": "\xff"}', "here, line 3: not UTF-8 at byte 12; save"),
         (b'{"riddle": ' + b"9" * 5000 + b"}", "here, line 3: not JSON"),
         (b'{"riddle": 3}', "here, line 3: no riddle"),
     ],
@@ -98,7 +98,7 @@ def test_sizes_are_limited(tmp_path, monkeypatch, limit, said):
     path = tmp_path / "riddles.jsonl"
     path.write_text('{"riddle": "a"}')
     assert Riddles.from_jsonl(path, riddle, FORM).items == ("a",)
-    monkeypatch.setattr(datasets, limit, 10)
+    monkeypatch.setattr(reading, limit, 10)
     with pytest.raises(DataError, match=said):
         Riddles.from_jsonl(path, riddle, FORM)
 

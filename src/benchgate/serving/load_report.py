@@ -13,7 +13,9 @@ from benchgate.core import DataError, stats
 from benchgate.report.units import three_digits
 from benchgate.serving.load import Tally
 from benchgate.serving.reformulate import BadInput, Question, checked, parse_question
+from benchgate.storage.reading import parse_lines, read_bytes
 
+FORM = '{"context": ["..."], "query": "..."}'
 PERCENTILES = {"p50_s": 0.50, "p90_s": 0.90, "p95_s": 0.95, "p99_s": 0.99}
 # What is sent where no file is given: short and longer conversations, as people type.
 QUESTIONS = (
@@ -34,17 +36,11 @@ def read_bodies(path: Path | None) -> list[bytes]:
 
 def _read(path: Path) -> list[Question]:
     questions: list[Question] = []
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                value = json.loads(line)
-                if isinstance(value, dict):
-                    value = {name: value[name] for name in ("context", "query") if name in value}
-                questions.append(parse_question(value))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"--queries {path} cannot be read: {error}") from error
-    except (ValueError, RecursionError, BadInput) as error:
-        raise DataError(f"--queries {path}, line {len(questions) + 1}: {error}") from error
+    for place, entry in parse_lines(read_bytes(path, f"give a JSONL file of {FORM}"), f"--queries {path}", FORM):
+        try:
+            questions.append(parse_question({name: entry[name] for name in ("context", "query") if name in entry}))
+        except BadInput as error:
+            raise DataError(f"{place}: {error}") from error
     if not questions:
         raise DataError(f"--queries {path}: no line in it")
     return questions

@@ -10,7 +10,6 @@ riddles = Riddles.from_jsonl(path, parse_line)
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from benchgate.core import DataError
+from benchgate.storage.reading import parse_lines, read_bytes
 
 Item = TypeVar("Item")
-MAX_LINE_BYTES = 1 << 20
-MAX_FILE_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -76,16 +74,8 @@ class DataSet(Generic[Item]):
 
         Raises DataError for a file that is missing, too large, empty, or has a broken line (naming it).
         """
-        try:
-            size = path.stat().st_size
-            if size > MAX_FILE_BYTES:
-                raise DataError(f"{path}: {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: split the file")
-            raw = path.read_bytes()
-        except OSError as error:
-            known = "".join(f"{name!r}, " for name in names)
-            raise DataError(
-                f"{path}: cannot be read ({error.strerror}); give {known}or a JSONL file of {cls.kind}"
-            ) from error
+        known = "".join(f"{name!r}, " for name in names)
+        raw = read_bytes(path, f"give {known}or a JSONL file of {cls.kind}")
         return cls.from_bytes(raw, path.stem, str(path), parse_entry, form)
 
     @classmethod
@@ -94,27 +84,7 @@ class DataSet(Generic[Item]):
     ) -> Self:
         """A JSONL file's bytes as a data set; one broken line refuses the whole file, so that n is never quietly
         smaller. `parse_entry(object, place)` makes the item or raises DataError; `form` shows what a line must be."""
-        numbered = enumerate(raw.split(b"\n"), 1)
-        items = tuple(
-            parse_entry(parse_object(line, f"{where}, line {n}", form), f"{where}, line {n}")
-            for n, line in numbered
-            if line.strip()
-        )
+        items = tuple(parse_entry(entry, place) for place, entry in parse_lines(raw, where, form))
         if not items:
             raise DataError(f"{where}: no {cls.kind} in it; a score of nothing would mean nothing")
         return cls(name, hashlib.sha256(raw).hexdigest(), items, len(items))
-
-
-def parse_object(line: bytes, where: str, form: str) -> dict[str, Any]:
-    """One line of a JSONL file as a JSON object. Raises DataError naming the place and the form."""
-    if len(line) > MAX_LINE_BYTES:
-        raise DataError(f"{where}: {len(line):,} bytes; a line may have {MAX_LINE_BYTES:,}")
-    try:
-        entry = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error}); each line must be {form}") from error
-    if not isinstance(entry, dict):
-        raise DataError(f"{where}: got {type(entry).__name__}; each line must be {form}")
-    return entry

@@ -21,6 +21,7 @@ from benchgate.core import DataError, Unavailable
 from benchgate.machine.packages import missing_packages
 from benchgate.storage import cache
 from benchgate.storage.digests import file_digest
+from benchgate.storage.reading import parse_object, read_bytes, reading
 from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, unigram_codec
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.recipe import Recipe
@@ -81,7 +82,9 @@ class TrainedModel:
 
         module = self.structure()
         try:
-            put_weights(module, load_file(self.folder() / WEIGHTS))
+            weights = self.folder() / WEIGHTS
+            with reading(weights, "file of weights", f"benchgate train {self.name}"):
+                put_weights(module, load_file(weights))
         except DataError as error:
             raise Unavailable(
                 f"{self.name} has changed since it was trained ({error}); benchgate train {self.name}"
@@ -148,8 +151,8 @@ def _dev_sha256(data: Callable[[str], Rewrites]) -> str:
 @functools.cache
 def read_report(folder: Path) -> dict[str, Any]:
     """`training.json` of a trained artifact, which never changes."""
-    found: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    return found
+    again = "train the model again: benchgate train"
+    return parse_object(read_bytes(folder / REPORT, again), str(folder / REPORT), again)
 
 
 @functools.cache

@@ -71,7 +71,7 @@ def test_a_changed_file_is_another_scheme(tmp_path):
     ("content", "message"),
     [
         ('{"text": "fine"}\n{"txt": "broken"}\n', "line 2: calibration lines must be"),
-        ("[1]\n", "line 1: calibration lines must be"),
+        ("[1]\n", "line 1: got list; each line must be"),
         ('{"text": "short"}\n', "6 tokens are less than one block of 256"),
     ],
 )

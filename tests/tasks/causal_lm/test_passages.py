@@ -96,9 +96,7 @@ def test_an_empty_file_is_refused_by_name(tmp_path, raw):
 def test_what_is_not_utf8_is_refused_with_the_place(tmp_path):
     path = tmp_path / "cloze.jsonl"
     path.write_bytes(b'{"text": "caf\xe9 noir"}\n')
-    with pytest.raises(
-        DataError, match=r"cloze\.jsonl, line 1: not UTF-8 at byte 13 of the line; save the file as UTF-8"
-    ):
+    with pytest.raises(DataError, match=r"cloze\.jsonl, line 1: not UTF-8 at byte 13; save the file as UTF-8"):
         load(path)
 
 

@@ -84,7 +84,7 @@ def test_unknown_category_is_excluded(coco):
 
 def test_another_size_than_annotated_is_told(coco):
     Image.new("RGB", (30, 40)).save(coco[0] / "val2017" / "1.jpg")
-    with pytest.raises(DataError, match="30x40 pixels, the annotations say 40x30"):
+    with pytest.raises(DataError, match=r"1\.jpg: 30x40 pixels, the annotations say 40x30"):
         load_coco(coco[0]).photos[0].pixels()
 
 
@@ -109,7 +109,7 @@ def test_missing_folders_say_what_to_do(tmp_path):
     ("text", "problem"),
     [
         ("{", "not JSON"),
-        ("[]", "no list 'images'"),
+        ("[]", "got list; expected a COCO"),
         ('{"images": [], "annotations": {}}', "no list 'annotations'"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', r"images\[0\] lacks file_name, height, width"),
     ],
@@ -154,3 +154,61 @@ def test_a_sample_has_the_truth_of_its_images_only(coco):
     assert {image["id"] for image in found.truth["images"]} == ids
     assert {note["image_id"] for note in found.truth["annotations"]} == ids
     assert found.evaluations is not data.evaluations
+
+
+ODD = [None, "x", 10**400, float("nan"), -1, 1.5, [], {}, [[1]], True]
+PLACES = [
+    *(("images", 0, name) for name in ("id", "file_name", "width", "height")),
+    *(("annotations", 0, name) for name in ("id", "image_id", "category_id", "bbox", "area")),
+    ("categories", 0, "id"),
+    ("images", 0),
+    ("annotations", 0),
+    ("categories", 0),
+]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:9])
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_a_value_of_another_kind_is_an_error_that_names_its_place_or_an_exclusion(coco, place, value):
+    folder, document = coco
+    *outer, last = place
+    target = document
+    for key in outer:
+        target = target[key]
+    target[last] = value
+    save(folder, document)
+    found = outcome(folder)
+    assert f"instances_val2017.json: {place[0]}[0] " in found if isinstance(found, str) else found.photos
+
+
+def outcome(folder):
+    """What is loaded, or the words of the error."""
+    try:
+        return load_coco(folder)
+    except DataError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("raw", [b"[" * 100_000, b"9" * 5000, b"\xff{}", b'{"images": "\\ud800"}'])
+def test_annotations_that_no_json_reader_takes_are_named(coco, raw):
+    (coco[0] / "annotations" / "instances_val2017.json").write_bytes(raw)
+    with pytest.raises(DataError, match=r"instances_val2017\.json: "):
+        load_coco(coco[0])
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/secret.jpg", "a/../../secret.jpg", "nul\0.jpg", ""])
+def test_an_image_outside_the_folder_is_refused(coco, name):
+    folder, document = coco
+    Image.new("RGB", (40, 30)).save(folder / "secret.jpg")
+    document["images"][0]["file_name"] = name
+    save(folder, document)
+    with pytest.raises(DataError, match=r"images\[0\] file_name"):
+        load_coco(folder)
+
+
+def test_two_images_of_one_id_are_refused(coco):
+    folder, document = coco
+    document["images"][1]["id"] = 1
+    save(folder, document)
+    with pytest.raises(DataError, match="images: id 1 comes twice"):
+        load_coco(folder)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from benchgate.core import DataError
-from benchgate.tasks.detection import Preparation
+from benchgate.tasks.detection import Preparation, images
 from benchgate.tasks.detection.images import prepare, read_image
 from tests.tasks.detection.helpers import detector
 
@@ -26,11 +26,11 @@ def test_corrupt_jpeg_is_named(tmp_path):
     path = tmp_path / "cut.jpg"
     Image.effect_noise((200, 200), 90).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"cut\.jpg: corrupt"):
+    with pytest.raises(DataError, match=r"cut\.jpg: not a whole image"):
         read_image(path)
 
 
-@pytest.mark.parametrize(("content", "problem"), [(b"no image", "not an image"), (b"", "not an image")])
+@pytest.mark.parametrize(("content", "problem"), [(b"no image", "not an image of"), (b"", "not an image of")])
 def test_what_is_no_image_is_named(tmp_path, content, problem):
     path = tmp_path / "text.jpg"
     path.write_bytes(content)
@@ -75,3 +75,46 @@ def test_boxes_are_clipped_only_when_asked():
     outside = np.array([[-0.5, 0.5, 1.5, 0.8]])
     assert fit.to_image(outside, clip=True)[0] == pytest.approx([0, 5, 20, 8])
     assert fit.to_image(outside, clip=False)[0] == pytest.approx([-10, 5, 30, 8])
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "TGA"])
+def test_only_the_formats_of_photographs_are_decoded_whatever_the_name_says(tmp_path, kind):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 8)).save(path, kind)
+    with pytest.raises(DataError, match=r"photo\.jpg: not an image of JPEG, PNG"):
+        read_image(path)
+
+
+def test_the_annotated_size_is_compared_before_anything_is_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.new("L", (300, 200)).save(path)
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(DataError, match="300x200 pixels, the annotations say 30x20"):
+        read_image(path, (30, 20))
+
+
+@pytest.mark.parametrize(("width", "fits"), [(100, True), (101, False)])
+def test_the_number_of_pixels_is_limited_before_anything_is_decoded(tmp_path, monkeypatch, width, fits):
+    path = tmp_path / "large.png"
+    Image.new("L", (width, 100)).save(path)
+    monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
+    if fits:
+        assert read_image(path).shape == (100, 100, 3)
+        return
+    with pytest.raises(DataError, match="101x100 pixels; at most 10,000 are decoded"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["png", "ppm"])
+def test_sixteen_bits_of_grey_are_scaled_to_eight(tmp_path, kind):
+    path = tmp_path / f"grey.{kind}"
+    Image.fromarray(np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)).save(path, "PNG")
+    assert read_image(path)[0].tolist() == [[v] * 3 for v in (0, 0, 1, 128, 255)]
+
+
+def test_pixels_that_are_no_bytes_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "float.png"
+    Image.new("L", (4, 4)).save(path)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: Image.new("F", (4, 4)))
+    with pytest.raises(DataError, match="mode F"):
+        read_image(path)

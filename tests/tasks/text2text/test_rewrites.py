@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import DataError
-from benchgate.tasks.text2text import rewrites
+from benchgate.storage import reading
 from benchgate.tasks.text2text.rewrites import Rewrite, load, normalise, parse, to_jsonl
 
 GOOD = {"context": ["who is ada"], "query": "how old is she", "reformulation": "how old is ada"}
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_back(items):
         ('{"context": [], "query": " ", "reformulation": "b"}', "query and reformulation must not be empty"),
         ('{"context": [], "raw": "a", "rewrite": ""}', "raw and rewrite must not be empty"),
         ('{"context": [], "query": "a", "reformulation": "b", "phenomenon": 1}', "phenomenon must be a text"),
-        ('{"context": [], "query": "\\ud800", "reformulation": "b"}', "query has half a surrogate pair"),
+        ('{"context": [], "query": "\\ud800", "reformulation": "b"}', "a text has half a surrogate pair"),
     ],
 )
 def test_a_broken_line_refuses_the_file_by_its_number(tmp_path, line, said):
@@ -85,14 +85,14 @@ def test_a_broken_line_refuses_the_file_by_its_number(tmp_path, line, said):
 def test_an_empty_file_is_refused_by_name(tmp_path, raw):
     path = tmp_path / "mine.jsonl"
     path.write_bytes(raw)
-    with pytest.raises(DataError, match=r"mine\.jsonl: no examples in it"):
+    with pytest.raises(DataError, match=r"mine\.jsonl: no rewrites in it"):
         load(path)
 
 
 def test_what_is_not_utf8_is_refused_with_the_place(tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_bytes(lines(GOOD) + b'{"query": "caf\xe9"}\n')
-    with pytest.raises(DataError, match=r"line 2: not UTF-8 at byte 14 of the line; save the file as UTF-8"):
+    with pytest.raises(DataError, match=r"line 2: not UTF-8 at byte 14; save the file as UTF-8"):
         load(path)
 
 
@@ -103,9 +103,9 @@ def test_sizes_are_bounded(tmp_path, monkeypatch, limit, said):
     path = tmp_path / "mine.jsonl"
     path.write_bytes(lines(GOOD).strip())
     size = path.stat().st_size
-    monkeypatch.setattr(rewrites, limit, size)
+    monkeypatch.setattr(reading, limit, size)
     assert len(load(path)) == 1
-    monkeypatch.setattr(rewrites, limit, size - 1)
+    monkeypatch.setattr(reading, limit, size - 1)
     with pytest.raises(DataError, match=said):
         load(path)
 

@@ -6,14 +6,15 @@ tests/runtimes/gptq/test_calibration.py holds the built-in set and this reposito
 from __future__ import annotations
 
 import hashlib
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError
+from benchgate.storage.reading import parse_lines, read_bytes
 
 BUILTIN = "builtin"
+FORM = '{"text": "..."}'
 # Tokens in one calibration sequence. All texts are joined and cut into blocks, so that none needs padding and a
 # tokenizer without a pad token is as good as any.
 BLOCK = 256
@@ -27,12 +28,10 @@ def calibration_sha256(source: str = BUILTIN) -> str:
 def calibration_texts(source: str = BUILTIN) -> list[str]:
     """The texts of a JSONL file of `{"text": ...}` lines. Raises DataError naming the file and line."""
     texts = []
-    for number, line in enumerate(_raw(source).decode("utf-8").splitlines(), 1):
-        try:
-            text = json.loads(line)["text"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f'{source}, line {number}: calibration lines must be {{"text": "..."}}') from error
-        texts.append(str(text))
+    for place, entry in parse_lines(_raw(source), source, FORM):
+        if not isinstance(entry.get("text"), str):
+            raise DataError(f"{place}: calibration lines must be {FORM}")
+        texts.append(entry["text"])
     return texts
 
 
@@ -59,7 +58,4 @@ def calibration_blocks(tokenizer: Any, source: str, sha256: str) -> list[list[in
 def _raw(source: str) -> bytes:
     if source == BUILTIN:
         return files(__package__).joinpath("calibration.jsonl").read_bytes()
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise DataError(f"calibration {source}: cannot be read ({error.strerror}); give a JSONL file") from error
+    return read_bytes(Path(source), f"give a JSONL file of calibration lines, {FORM}")

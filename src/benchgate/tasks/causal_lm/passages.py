@@ -68,8 +68,8 @@ def parse(raw: bytes, name: str, where: str) -> Passages:
 
 def _parse_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str]:
     context, continuation = entry.get("context"), entry.get("continuation")
-    if "text" in entry:
-        context, _, continuation = str(entry["text"]).rpartition(" ")
+    if isinstance(entry.get("text"), str):
+        context, _, continuation = entry["text"].rpartition(" ")
     if not (isinstance(context, str) and isinstance(continuation, str) and context.strip() and continuation.strip()):
         raise DataError(f"{where}: context and continuation must be texts that are not empty; each line must be {FORM}")
     return context, continuation

@@ -5,8 +5,6 @@ Nothing is dropped silently: an image or annotation that cannot be used is an `E
 
 from __future__ import annotations
 
-import json
-import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ from benchgate.core import DataError
 from benchgate.storage.describing import digest
 from benchgate.storage.digests import file_digest
 from benchgate.tasks.datasets import DataSet
+from benchgate.tasks.detection.annotations import is_number, read_annotations
 from benchgate.tasks.detection.boxes import Array
 from benchgate.tasks.detection.images import read_image
 
@@ -111,7 +110,7 @@ def load_coco(folder: Path | str, annotations: Path | str | None = None, limit: 
     folder = Path(folder)
     images = _first(folder, IMAGE_FOLDERS, "image folder", Path.is_dir)
     source = Path(annotations) if annotations else _annotation_file(folder)
-    document = _read_document(source)
+    document = read_annotations(source)
     excluded: list[Exclusion] = []
     if limit is not None and limit < 1:
         raise DataError(f"at least 1 image is needed, got {limit}; give --images a number >= 1")
@@ -127,8 +126,8 @@ def load_coco(folder: Path | str, annotations: Path | str | None = None, limit: 
 
 def _photo(entry: Mapping[str, Any], images: Path) -> Photo:
     path = images / entry["file_name"]
-    width, height = entry["width"], entry["height"]
-    return Photo(entry["id"], entry["file_name"], entry["file_name"], lambda: read_image(path), width, height)
+    size = entry["width"], entry["height"]
+    return Photo(entry["id"], entry["file_name"], entry["file_name"], lambda: read_image(path, size), *size)
 
 
 def _first(folder: Path, candidates: Sequence[str], what: str, exists: Callable[[Path], bool]) -> Path:
@@ -146,27 +145,6 @@ def _first(folder: Path, candidates: Sequence[str], what: str, exists: Callable[
 def _annotation_file(folder: Path) -> Path:
     others = sorted(path.name for path in folder.glob("instances*.json"))
     return _first(folder, (*ANNOTATION_FILES, *others), "annotation file", Path.is_file)
-
-
-def _read_document(source: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(source.read_text("utf-8"))
-    except OSError as error:
-        raise DataError(f"annotations {source}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise DataError(f"annotations {source}: not JSON ({error})") from error
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(document, dict) or not isinstance(document.get(key), list):
-            raise DataError(f"annotations {source}: no list {key!r}; expected a COCO instances file")
-    for key, needed in (
-        ("images", {"id", "file_name", "width", "height"}),
-        ("annotations", {"id", "image_id", "category_id", "bbox", "area"}),
-        ("categories", {"id"}),
-    ):
-        for number, entry in enumerate(document[key]):
-            if missing := needed - set(entry):
-                raise DataError(f"annotations {source}: {key}[{number}] lacks {', '.join(sorted(missing))}")
-    return document
 
 
 def _usable_images(document: Truth, images: Path, excluded: list[Exclusion]) -> Iterator[dict[str, Any]]:
@@ -197,8 +175,8 @@ def _problem(annotation: Mapping[str, Any], entry: Mapping[str, Any], categories
     box = annotation["bbox"]
     if annotation["category_id"] not in categories:
         return f"category {annotation['category_id']} is not in the file's list"
-    if len(box) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
-        return f"box {box} is not four numbers"
+    if len(box) != 4 or not all(map(is_number, box)):
+        return f"box {str(box)[:60]} is not four numbers"
     x, y, width, height = box
     if width <= 0 or height <= 0:
         return f"box {box} has no area"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from benchgate.core import DataError, Unavailable
 from benchgate.machine.packages import missing_packages
+from benchgate.storage.reading import reading
 from benchgate.tasks.detection.boxes import Array
+
+# What photographs come in. A warning of Pillow's about more pixels than it likes is an error of ours below.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+MAX_PIXELS = 64_000_000
+AGAIN = "save it again as JPEG or PNG"
 
 
 @dataclass(frozen=True)
@@ -58,25 +65,47 @@ class Fit:
         return np.clip(moved, 0, limit) if clip else moved
 
 
-def read_image(path: Path) -> Array:
-    """RGB pixels uint8 [height, width, 3] of any image that Pillow reads: grayscale, palette and CMYK are converted.
+def read_image(path: Path, size: tuple[int, int] | None = None) -> Array:
+    """RGB pixels uint8 [height, width, 3] of a JPEG, PNG, WebP or BMP: grey, palette and CMYK are converted, 16 bits of
+    grey scaled to 8.
 
-    Raises DataError, naming the file, for one that is missing, no image, truncated or corrupt; Unavailable without
-    Pillow.
+    `size` is (width, height) as annotated. Nothing is decoded of an image of another size, or of more than MAX_PIXELS.
+    Raises DataError, naming the file, for one that is missing, no such image, truncated, corrupt or too large;
+    Unavailable without Pillow.
     """
     if reason := missing_packages({"PIL": "detection"}):
         raise Unavailable(reason)
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError as error:
-        raise DataError(f"image {path}: no such file") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"image {path}: not an image that Pillow can read") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"image {path}: corrupt ({error})") from error
+        # Pillow would choose by content among all that it knows, and starts another program for some.
+        with reading(f"image {path}", "image", AGAIN), warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                _check_size(path, image.size, size)
+                return _rgb(path, image)
+    except DataError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            raise DataError(f"image {path}: not an image of {', '.join(FORMATS)}") from error
+        raise
+
+
+def _check_size(path: Path, found: tuple[int, int], annotated: tuple[int, int] | None) -> None:
+    width, height = found
+    if annotated is not None and found != annotated:
+        raise DataError(f"{path.name}: {width}x{height} pixels, the annotations say {annotated[0]}x{annotated[1]}")
+    if width * height > MAX_PIXELS:
+        raise DataError(f"image {path}: {width}x{height} pixels; at most {MAX_PIXELS:,} are decoded: make it smaller")
+
+
+def _rgb(path: Path, image: Any) -> Array:
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        # Pillow would cut at 255 what is larger.
+        raise DataError(f"image {path}: pixels of mode {image.mode}, not of 8 or 16 bits; {AGAIN}")
+    return np.asarray(image.convert("RGB"))
 
 
 def prepare(image: Array, model: Prepares) -> tuple[Array, Fit]:

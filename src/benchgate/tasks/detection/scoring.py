@@ -124,7 +124,7 @@ def _evaluator(truth: Truth, detections: Mapping[int, Array], library: str) -> t
 def _only(truth: Truth, images: set[int]) -> dict[str, Any]:
     """A copy of the truth with these images alone; the libraries write into what they are given."""
     return {
-        "info": dict(truth.get("info", {})),
+        "info": {},
         "images": [dict(image) for image in truth["images"] if image["id"] in images],
         "annotations": [
             {"iscrowd": 0, **{k: v for k, v in note.items() if k != "segmentation"}}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError
+from benchgate.storage.reading import parse_object, read_bytes
 from benchgate.tasks.file_models import HubFolder, quiet
 from benchgate.tasks.text2text.codec import Codec
 
@@ -92,16 +92,8 @@ def from_folder(folder: Path) -> HubT5 | None:
 @functools.cache
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a transformers folder. Raises DataError where it is none."""
-    path = folder / "config.json"
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise DataError(f"{path}: larger than {MAX_CONFIG_BYTES:,} bytes, not a configuration")
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); give a folder that save_pretrained wrote") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: a JSON object is needed, not {type(found).__name__}")
-    return found
+    path, again = folder / "config.json", "give a folder that save_pretrained wrote"
+    return parse_object(read_bytes(path, again, MAX_CONFIG_BYTES), str(path), again)
 
 
 @functools.cache

@@ -8,7 +8,6 @@ CAsT: Dalton et al. 2020, https://arxiv.org/abs/2003.13624; CANARD: Elgohary et 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +18,6 @@ from typing import Any
 from benchgate.core import DataError, Registry
 from benchgate.tasks.datasets import DataSet
 
-MAX_LINE_BYTES = 1 << 20
-MAX_FILE_BYTES = 1 << 28
 FORM = '{"context": ["..."], "query": "...", "reformulation": "..."} (or "raw" and "rewrite" for the last two)'
 # The keys of query and reformulation in the two forms.
 FORMS = (("query", "reformulation"), ("raw", "rewrite"))
@@ -63,40 +60,12 @@ def load(source: str | Path) -> Rewrites:
     """
     if str(source) in splits:
         return splits[str(source)].load()
-    path = Path(source)
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise DataError(f"{path}: {size:,} bytes; at most {MAX_FILE_BYTES:,} are read: split the file")
-        raw = path.read_bytes()
-    except OSError as error:
-        known = "".join(f"{name!r}, " for name in splits)
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); give {known}or a JSONL file of rewrites"
-        ) from error
-    return parse(raw, path.stem, str(path))
+    return Rewrites.from_jsonl(Path(source), _parse_entry, FORM, splits)
 
 
 def parse(raw: bytes, name: str, where: str) -> Rewrites:
     """A JSONL file's bytes as Rewrites; one broken line refuses the whole file, so that n is never quietly smaller."""
-    items = tuple(_parse_line(line, f"{where}, line {n}") for n, line in enumerate(raw.split(b"\n"), 1) if line.strip())
-    if not items:
-        raise DataError(f"{where}: no examples in it; a score of nothing would mean nothing")
-    return Rewrites(name, hashlib.sha256(raw).hexdigest(), items, total=len(items))
-
-
-def _parse_line(line: bytes, where: str) -> Rewrite:
-    if len(line) > MAX_LINE_BYTES:
-        raise DataError(f"{where}: {len(line):,} bytes; a line may have {MAX_LINE_BYTES:,}")
-    try:
-        entry = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error}); each line must be {FORM}") from error
-    if not isinstance(entry, dict):
-        raise DataError(f"{where}: got {type(entry).__name__}; each line must be {FORM}")
-    return _parse_entry(entry, where)
+    return Rewrites.from_bytes(raw, name, where, _parse_entry, FORM)
 
 
 def _parse_entry(entry: Mapping[str, Any], where: str) -> Rewrite:
@@ -117,12 +86,6 @@ def _parse_entry(entry: Mapping[str, Any], where: str) -> Rewrite:
 def _text(value: Any, name: str, where: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{where}: {name} must be a text, got {type(value).__name__}")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{where}: {name} has half a surrogate pair at character {error.start}; mend the escape"
-        ) from error
     return value
 
 
