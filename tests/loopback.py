@@ -21,6 +21,9 @@ class Site:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     cut: int | None = None
     ranges: bool = True
+    says_length: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     url: str = ""
 
     def add_package(self, project: str, filename: str, content: bytes, sha256: str | None = "") -> None:
@@ -39,6 +42,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range")
         self.site.asked.append((self.path, asked))
+        if self.path in self.site.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.site.redirects[self.path])
+            self.end_headers()
+            return
         content = self.site.files.get(self.path)
         if content is None:
             self.send_error(404)
@@ -50,7 +58,10 @@ class Handler(BaseHTTPRequestHandler):
         body = content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
-        self.send_header("Content-Length", str(len(body)))
+        if self.site.says_length:
+            self.send_header("Content-Length", str(len(body)))
+        for name, value in self.site.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body if self.site.cut is None or self.path.endswith("/") else body[: self.site.cut])
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import filelock
@@ -76,7 +78,7 @@ def test_an_unknown_name_is_answered_with_near_ones(capsys, action):
 def test_clear_needs_a_name_or_all(capsys, names):
     path = built("m-fp32-torch")
     assert cli.main(["cache", "clear", *names]) == 2
-    assert "needs names or --all, and not both" in capsys.readouterr().err
+    assert "needs names, --all or --leftovers, and only one" in capsys.readouterr().err
     assert path.exists()
 
 
@@ -144,3 +146,22 @@ def test_a_broken_manifest_is_listed_explained_and_cleared(capsys, text):
     assert cli.main(["cache", "why", "m-fp32-torch"]) == 0
     assert cli.main(["cache", "clear", "m-fp32-torch"]) == 0
     assert not path.exists()
+
+
+def test_leftovers_are_cleared_by_age_and_nothing_else(benchgate_cache, capsys):
+    old = time.time() - 2 * 86400
+    for name in ("downloads/a.whl.part", "artifacts/x-1.lock", "artifacts/x-1.building/f", "assets/0/fetching/f"):
+        path = benchgate_cache / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"12345")
+        for changed in (path, path.parent):
+            os.utime(changed, (old, old))
+    (benchgate_cache / "downloads" / "new.part").write_bytes(b"1")
+    (benchgate_cache / "assets" / "0" / "kept.bin").write_bytes(b"1")
+    assert cli.main(["cache", "clear", "--leftovers"]) == 0
+    left = {str(p.relative_to(benchgate_cache)) for p in benchgate_cache.rglob("*") if p.is_file()}
+    assert left == {"downloads/new.part", "assets/0/kept.bin"}
+    assert cli.main(["cache", "clear", "--leftovers", "--days", "0"]) == 0
+    assert not (benchgate_cache / "downloads" / "new.part").exists()
+    assert cli.main(["cache", "clear", "--leftovers", "--days", "nan"]) != 0
+    assert "a number from 0 on is needed" in capsys.readouterr().err

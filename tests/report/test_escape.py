@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from xml.etree import ElementTree
 
 import pytest
+from rich.table import Table
 
+from benchgate.commands import main as cli
 from benchgate.gate.findings import Finding
 from benchgate.report.escape import csv_cell, in_figure, latex, markdown, visible
 from benchgate.report.grid import Grid, comma_separated
+from benchgate.report.grid import latex as latex_table
 from benchgate.report.latency import latency_tables
 from benchgate.report.tables import labels
+from benchgate.report.terminal import Terminal
 from benchgate.report.verdicts import write_junit
 from tests.builders import a_record
 
@@ -27,6 +32,15 @@ SHOWN = r"a\x1b[2Jb\x00c d\u202ee\ud800"
         (visible, "größer 10 %", "größer 10 %"),
         (markdown, "a|b <i> [x](y) *z* `c` &lt; R&D", r"a\|b &lt;i&gt; \[x\](y) \*z\* \`c\` &amp;lt; R&D"),
         (markdown, "snake_case", "snake_case"),
+        (markdown, "_x_ __init__ $y$ ~z~", r"\_x\_ \_\_init\_\_ \$y\$ \~z\~"),
+        (markdown, "# 1", r"\# 1"),
+        (markdown, "- a", r"\- a"),
+        (markdown, "a\r\n\r\n<script>", "a &lt;script&gt;"),
+        (latex, "[2cm] * x", "{[}2cm{]} {*} x"),
+        (latex, "a\\\\[1em]\nb", r"a\textbackslash{}\textbackslash{}{[}1em{]} b"),
+        (csv_cell, "\uff1d1+1", "'\uff1d1+1"),
+        (visible, "\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        (visible, "a\uffffb\ufdd0", r"a\uffffb\ufdd0"),
         (latex, r"50 % of $x_1$ \input{f}", r"50 \% of \$x\_1\$ \textbackslash{}input\{f\}"),
         (csv_cell, "=HYPERLINK(1)", "'=HYPERLINK(1)"),
         (csv_cell, "\t@SUM", "'\\t@SUM"),
@@ -50,6 +64,38 @@ def test_junit_of_a_name_with_control_characters_is_xml(tmp_path):
     cases = ElementTree.parse(tmp_path / "out.xml").getroot().findall("testcase")
     assert [case.get("name") for case in cases] == [SHOWN, "s"]
     assert SHOWN in (cases[0].find("failure").text or "")
+
+
+def test_a_row_that_begins_with_a_bracket_is_no_argument_of_the_line_before():
+    text = latex_table(Grid("", ("a",), (("[2cm]",), ("*",))))
+    assert not re.search(r"\\\\\s*[\[*]", text)
+
+
+def test_junit_of_what_xml_has_no_characters_for_is_xml(tmp_path):
+    write_junit(tmp_path / "out.xml", [a_record(key="a\uffff\ufffe")], [], [])
+    assert ElementTree.parse(tmp_path / "out.xml").getroot().find("testcase").get("name") == r"a\uffff\ufffe"
+
+
+@pytest.mark.parametrize("show", [lambda c, t: c.print(t), lambda c, t: c.print(table_of(t))], ids=["line", "table"])
+def test_the_terminal_is_told_nothing_by_a_name(show):
+    console = Terminal(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    show(console, "a\x1b]0;owned\x07\x1b[2J\u202e[bold]b")
+    said = console.file.getvalue()
+    assert r"a\x1b]0;owned\x07\x1b[2J\u202e[bold]b" in said
+    assert not set(said) & {"\x1b", "\x07", "\u202e"}
+
+
+def table_of(text):
+    table = Table("column")
+    table.add_row(text)
+    return table
+
+
+def test_an_error_tells_the_terminal_nothing(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path / "a\x1b]0;owned\x07.json")]) == 2
+    said = capsys.readouterr().err
+    assert r"\x1b]0;owned\x07" in said
+    assert "\x1b" not in said
 
 
 def test_a_cell_of_two_files_is_two_rows_named_by_file():

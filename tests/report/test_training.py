@@ -159,7 +159,7 @@ def test_markdown_keeps_its_columns():
     assert lines[2:6] == [
         "| model & co | n |",
         "| --- | ---: |",
-        r"| x_1\|\\{~^}&lt;$#% next | 0.0001235 |",
+        r"| x_1\|\\{\~^}&lt;\$#% next | 0.0001235 |",
         "| - | 2 |",
     ]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import random
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import pytest
 
 from benchgate.storage import cache, package_index
@@ -119,10 +123,59 @@ def test_a_corrupt_archive_of_an_earlier_try_is_replaced_or_said(index, benchgat
     archive.parent.mkdir(parents=True)
     archive.write_bytes(b"half a wheel")
     if not with_hash:
-        with pytest.raises(FetchError, match=f"delete {archive} and try again"):
+        with pytest.raises(FetchError, match=r"not a readable archive .*; spam_lm.* was deleted"):
             fetch(FROM_WHEEL)
-        archive.unlink()
+        assert not archive.exists()
     assert fetch(FROM_WHEEL).read_bytes() == CONTENT
+
+
+def test_an_archive_with_another_member_than_pinned_is_not_kept_though_another_asset_needs_it(
+    index, benchgate_cache, monkeypatch
+):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: b"something else", "other": b"1"}), sha256=None)
+    monkeypatch.setattr(PackageFile, "_needed_again", lambda self: True)
+    with pytest.raises(FetchError, match=f"it was deleted.*{WHEEL} was deleted"):
+        fetch(FROM_WHEEL)
+    assert left_behind(benchgate_cache) == set()
+
+
+def test_two_assets_of_one_archive_fetched_at_once_both_come(index):
+    other = asset(PackageFile("spam-lm", "1.0", "spam_lm/other.bin"), CONTENT[::-1])
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT, "spam_lm/other.bin": CONTENT[::-1]}))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(fetch, [FROM_WHEEL, other]))
+    assert [path.read_bytes() for path in found] == [CONTENT, CONTENT[::-1]]
+
+
+@pytest.mark.parametrize("source", [FROM_WHEEL, FROM_SDIST], ids=["wheel", "sdist"])
+def test_a_member_of_more_bytes_than_pinned_is_not_written_out(index, benchgate_cache, source):
+    bomb = bytes(50 * len(CONTENT))
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: bomb}))
+    index.add_package("spam-lm", SDIST, sdist({f"spam_lm-1.0/{MEMBER}": bomb}))
+    with pytest.raises(FetchError, match="more than the 25,600 bytes that are pinned"):
+        fetch(source)
+    assert all(p.stat().st_size <= len(CONTENT) for p in benchgate_cache.rglob("*") if p.is_file())
+
+
+def test_an_archive_far_larger_than_its_member_is_refused(index, benchgate_cache):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT, "filler": random.Random(0).randbytes(9000)}))
+    small = asset(PackageFile("spam-lm", "1.0", MEMBER, archive_bytes=9000))
+    with pytest.raises(FetchError, match="more than the 9,000 bytes that it may have"):
+        fetch(small)
+
+
+def test_a_complete_cache_may_be_read_only(index, monkeypatch):
+    index.add_package("spam-lm", WHEEL, wheel({MEMBER: CONTENT}))
+    path = fetch(FROM_WHEEL)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    assert fetch(FROM_WHEEL) == path
+    path.unlink()
+    with pytest.raises(CacheError, match="set BENCHGATE_CACHE"):
+        fetch(FROM_WHEEL)
 
 
 @pytest.mark.parametrize("source", [FROM_WHEEL, FROM_SDIST], ids=["wheel", "sdist"])

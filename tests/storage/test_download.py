@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shutil
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -168,3 +170,53 @@ def test_file_sha256(tmp_path):
     (tmp_path / "file").write_bytes(CONTENT)
     assert file_sha256(tmp_path / "file") == SHA256
     assert shutil.disk_usage(tmp_path).free > 0
+
+
+def test_two_that_fetch_the_same_file_at_once_both_have_it(site, target):
+    site.files["/file.bin"] = CONTENT * 50
+    digest = hashlib.sha256(CONTENT * 50).hexdigest()
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: download(f"{site.url}/file.bin", target, digest), range(6)))
+    assert found == [target] * 6
+    assert file_sha256(target) == digest
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("limits", [{"size": 100}, {"at_most": 100}])
+@pytest.mark.parametrize("honest", [True, False])
+def test_an_answer_that_is_too_long_is_cut_and_deleted(site, target, limits, honest):
+    site.files["/file.bin"], site.says_length = CONTENT, honest
+    with pytest.raises(FetchError, match="more than the 100 bytes that it may have; what came was deleted"):
+        download(f"{site.url}/file.bin", target, **limits)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_an_encoded_answer_is_not_unpacked(site, target):
+    bomb = gzip.compress(bytes(1 << 20))
+    site.files["/file.bin"], site.headers = bomb, {"Content-Encoding": "gzip"}
+    download(f"{site.url}/file.bin", target, size=len(bomb))
+    assert target.read_bytes() == bomb
+
+
+@pytest.mark.parametrize("to", ["file:///etc/hostname", "gopher://host/file"])
+def test_a_redirect_to_what_is_not_of_the_web_is_refused(site, target, to):
+    site.redirects["/file.bin"] = to
+    with pytest.raises(FetchError, match=r"file\.bin"):
+        download(f"{site.url}/file.bin", target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "9" * 40])
+def test_a_length_that_is_none_is_an_error_of_ours(site, target, length):
+    site.files["/file.bin"], site.headers = CONTENT, {"Content-Length": length}
+    site.says_length = False
+    with pytest.raises(FetchError, match=r"file\.bin"):
+        download(f"{site.url}/file.bin", target)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h/..", "http://h/a/../", "http://h/.", "http://h/" + 201 * "a", "http://h/a\0b"]
+)
+def test_what_is_no_name_of_a_file_is_refused(url):
+    with pytest.raises(FetchError, match="no name of a file"):
+        target_name(url)

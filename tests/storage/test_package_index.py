@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 
@@ -163,7 +164,7 @@ def test_a_truncated_archive_is_said_with_what_to_delete(archive, kept):
     content = archive.read_bytes()
     archive.write_bytes(content[: int(len(content) * kept)])
     with (
-        pytest.raises(FetchError, match=f"is not a readable archive .*; delete {archive} and try again"),
+        pytest.raises(FetchError, match=r"is not a readable archive .*; try again"),
         open_member(archive, "spam/model.bin") as stream,
     ):
         stream.read()
@@ -175,7 +176,7 @@ def test_an_archive_with_wrong_bytes_inside_is_said_with_what_to_delete(archive,
     content[place : place + 20] = b"\xff" * 20
     archive.write_bytes(content)
     with (
-        pytest.raises(FetchError, match=f"delete {archive} and try again|has no file"),
+        pytest.raises(FetchError, match=r"try again|has no file"),
         open_member(archive, "spam/model.bin") as stream,
     ):
         stream.read()
@@ -197,3 +198,68 @@ def test_a_folder_in_an_sdist_is_no_file(tmp_path):
         tarred.addfile(info, io.BytesIO())
     with pytest.raises(FetchError, match="has no file 'spam'"), open_member(path, "spam"):
         pass
+
+
+def tar_of(*infos: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for info in infos:
+            archive.addfile(info, io.BytesIO(bytes(info.size)))
+    return buffer.getvalue()
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 0, pax: dict[str, str] | None = None):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size, info.pax_headers = kind, link, size, pax or {}
+    return info
+
+
+def encrypted() -> bytes:
+    content = bytearray(wheel({"a": b"x" * 50}))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + offset] |= 1
+    return bytes(content)
+
+
+def compressed_in_another_way() -> bytes:
+    content = bytearray(wheel({"a": b"x" * 50}))
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(signature) + offset] = 77
+    return bytes(content)
+
+
+HOSTILE = {
+    "encrypted": encrypted(),
+    "unknown compression": compressed_in_another_way(),
+    "a link to itself": tar_of(entry("a", tarfile.SYMTYPE, "a")),
+    "a hard link to itself": tar_of(entry("a", tarfile.LNKTYPE, "a")),
+    "a link to outside": tar_of(entry("a", tarfile.SYMTYPE, "/etc/hostname")),
+    "a device": tar_of(entry("a", tarfile.CHRTYPE)),
+    "a folder": tar_of(entry("a", tarfile.DIRTYPE)),
+    "a header of 20 MB": tar_of(entry("a", pax={"comment": "x" * 20_000_000})),
+    "not an archive": b"nothing",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_what_a_hostile_archive_holds_is_refused(tmp_path, name):
+    path = tmp_path / "archive"
+    path.write_bytes(HOSTILE[name])
+    with pytest.raises(FetchError, match="archive"), open_member(path, "a") as stream:
+        stream.read()
+
+
+def test_a_bomb_before_the_member_is_not_unpacked_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(package_index, "MAX_UNPACKED", 1 << 20)
+    path = tmp_path / "archive"
+    path.write_bytes(tar_of(entry("b", size=2 << 20), entry("a")))
+    with pytest.raises(FetchError, match="more than 1,048,576 bytes unpacked"), open_member(path, "a"):
+        pytest.fail("opened")
+
+
+def test_a_full_disk_is_not_the_archives_fault(tmp_path):
+    path = tmp_path / "archive"
+    path.write_bytes(wheel({"a": b"x"}))
+    with pytest.raises(OSError, match="No space left"), open_member(path, "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -60,7 +60,7 @@ def test_lines_are_numbered_as_an_editor_does():
 
 @pytest.mark.parametrize("error", [KeyError("x"), struct.error("short"), RecursionError(), AttributeError("a\nb")])
 def test_whatever_a_library_raises_is_a_data_error_with_the_file(error):
-    said = f"^f: not a whole thing .{type(error).__name__}.*; again$"
+    said = f"^f: cannot be read as thing .{type(error).__name__}.*; again$"
     with pytest.raises(DataError, match=said) as caught, reading("f", "thing", "again"):
         raise error
     assert caught.value.__cause__ is error

@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clear = actions.add_parser("clear", help="remove artifacts")
     clear.add_argument("names", nargs="*", metavar="NAME", help="as `list` shows it, or a pattern: 'rewrite-t5*'")
     clear.add_argument("--all", action="store_true", help="all that was fetched, built and trained")
+    clear.add_argument("--leftovers", action="store_true", help="what ended processes left half done: downloads, locks")
+    clear.add_argument("--days", type=float, default=1, metavar="N", help="... older than this (default: 1)")
     why = actions.add_parser("why", help="what an artifact was built from, and how those of one name differ")
     why.add_argument("name", metavar="NAME", help="model-scheme-runtime, as `list` shows it")
 
@@ -47,11 +49,15 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _clear(arguments: argparse.Namespace, console: Console) -> int:
-    if arguments.all == bool(arguments.names):
-        raise BenchgateError("cache clear needs names or --all, and not both; see `benchgate cache list`")
+    if arguments.all + arguments.leftovers + bool(arguments.names) != 1:
+        raise BenchgateError("cache clear needs names, --all or --leftovers, and only one; see `benchgate cache list`")
+    if not arguments.days >= 0:
+        raise BenchgateError(f"--days {arguments.days:g}: a number from 0 on is needed")
     stays: list[str] = []
     if arguments.all:
         freed = kept.remove_all()
+    elif arguments.leftovers:
+        freed = kept.remove_leftovers(arguments.days * AGES[0][0])
     else:
         freed, stays = kept.remove(one.path for one in kept.chosen(arguments.names))
     console.print(f"{human(freed, 'B')} free")

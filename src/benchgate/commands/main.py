@@ -14,6 +14,7 @@ from types import ModuleType
 from benchgate import __version__
 from benchgate.commands.exits import INTERRUPTED, UNUSABLE
 from benchgate.core import BenchgateError
+from benchgate.report.escape import lines
 
 # verb -> what it does. `benchgate.commands.VERB` has its `add_arguments(parser)` and `run(arguments, console)`, and is
 # imported when it is called.
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        print(f"benchgate: {_told(error)}", file=sys.stderr)
+        print(f"benchgate: {lines(_told(error))}", file=sys.stderr)
         return UNUSABLE
 
 
@@ -63,11 +64,11 @@ def _run(given: Sequence[str]) -> int:
     arguments = _parser(chosen, module).parse_args(given)
     # Without a verb of the table the parser has ended the command.
     assert module is not None
-    from rich.console import Console
+    from benchgate.report.terminal import Terminal
 
     for name in CHATTER:
         logging.getLogger(name).setLevel(logging.ERROR)
-    code: int = module.run(arguments, Console(highlight=False, markup=False))
+    code: int = module.run(arguments, Terminal())
     return code
 
 

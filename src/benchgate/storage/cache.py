@@ -27,14 +27,25 @@ def root() -> Path:
 
 
 @contextlib.contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Hold the lock beside `target`: one process makes it, the others wait and then find it made."""
+def locked(target: Path, timeout_s: float = -1) -> Iterator[None]:
+    """Hold the lock beside `target`: one process makes it, the others wait and then find it made.
+
+    After `timeout_s` (from 0 on) they raise filelock.Timeout. Raises CacheError where nothing can be written: look
+    first whether `target` is there already.
+    """
     import filelock
 
+    lock = filelock.FileLock(f"{target}.lock")
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{target}.lock"):
+        lock.acquire(timeout=timeout_s)
+    try:
         yield
+    finally:
+        # While it is held: whoever waits for it finds the file gone and begins anew. Windows cannot, and leaves it.
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -47,7 +58,7 @@ def explained(path: Path) -> Iterator[None]:
             raise CacheError(
                 f"disk full while writing {path}; free some space or set BENCHGATE_CACHE to a folder on another disk"
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             raise CacheError(
                 f"cannot write {path} ({error.strerror}); set BENCHGATE_CACHE to a folder that you may write to"
             ) from error

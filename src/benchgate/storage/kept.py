@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from benchgate.storage import cache
 from benchgate.storage.artifacts import content
 from benchgate.storage.building import MANIFEST, Manifest, damage, read_manifest
 
+# Endings of what is being written, and of locks; a folder in which an asset is being made is called "fetching".
+UNFINISHED = (".part", ".building", ".writing", ".lock")
 # All that benchgate itself puts into the cache; anything else in the folder is somebody else's.
 PARTS = ("artifacts", "assets", "downloads", "partial", "trained", "digests.sqlite")
 
@@ -76,7 +79,7 @@ def remove(paths: Iterable[Path]) -> tuple[int, list[str]]:
     freed, stays = 0, []
     for path in paths:
         try:
-            with cache.explained(path), filelock.FileLock(f"{path}.lock", timeout=0):
+            with cache.explained(path), cache.locked(path, timeout_s=0):
                 freed += bytes_of(path)
                 _delete(path)
         except filelock.Timeout:
@@ -96,6 +99,26 @@ def remove_all() -> int:
             freed += bytes_of(path)
             _delete(path)
     return freed
+
+
+def remove_leftovers(older_than_s: float) -> int:
+    """Remove what an ended process left half done, if it was not written to for so long; returns the bytes freed."""
+    freed = 0
+    for part in PARTS:
+        for path in _leftovers(cache.root() / part):
+            if time.time() - path.lstat().st_mtime >= older_than_s:
+                with cache.explained(path):
+                    freed += bytes_of(path)
+                    _delete(path)
+    return freed
+
+
+def _leftovers(path: Path) -> Iterator[Path]:
+    if path.name == "fetching" or path.suffix in UNFINISHED:
+        yield path
+        return
+    for entry in _entries(path):
+        yield from _leftovers(entry)
 
 
 def bytes_of(path: Path) -> int:

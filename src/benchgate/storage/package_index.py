@@ -7,19 +7,24 @@ the maintained stand-alone implementation of the simple repository API) with the
 from __future__ import annotations
 
 import ast
+import errno
 import gzip
 import subprocess
 import sys
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from benchgate.core import BenchgateError
 from benchgate.storage.download import FetchError, http_client
+
+# No sdist unpacks to more; a gzip bomb of 1 MB would to a gigabyte.
+MAX_UNPACKED = 1 << 31
+MAX_PIECE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -119,22 +124,69 @@ def find(project: str, version: str, sdist: bool, settings: IndexSettings) -> tu
 
 @contextmanager
 def open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
-    """Read one file of a wheel (zip) or sdist (tar.gz) as a stream. Raises FetchError when it is not in there."""
+    """Read one file of a wheel (zip) or sdist (tar.gz) as a stream. Raises FetchError when it is not in there.
+
+    Links inside an archive are not followed, encrypted files not asked for a password, and of a compressed tar no more
+    than MAX_UNPACKED bytes are unpacked on the way to the file.
+    """
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as zipped, zipped.open(member) as stream:
-                yield stream
-        else:
-            with tarfile.open(archive) as tarred:
-                stream_or_none = tarred.extractfile(member)
-                if stream_or_none is None:
-                    raise KeyError(member)
-                with stream_or_none as stream:
-                    yield stream
+        with _zip_member(archive, member) if zipfile.is_zipfile(archive) else _tar_member(archive, member) as stream:
+            yield stream
+    except (BenchgateError, MemoryError):
+        raise
     except KeyError as error:
         raise FetchError(f"{archive.name} has no file {member!r}") from error
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        reason = str(error).partition("\n")[0].rstrip(":")
-        raise FetchError(
-            f"{archive.name} is not a readable archive ({reason}); delete {archive} and try again"
-        ) from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            # Of the disk, not of what was read: a broken archive makes zipfile seek to where nothing can be.
+            raise
+        # zipfile, tarfile and what unpacks for them raise a dozen kinds: RuntimeError for a password, ValueError, ...
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        raise FetchError(f"{archive.name} is not a readable archive ({reason}); try again") from error
+
+
+@contextmanager
+def _zip_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
+    with zipfile.ZipFile(archive) as zipped, zipped.open(member) as stream:
+        yield stream
+
+
+@contextmanager
+def _tar_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
+    with gzip.open(archive) as unpacked, tarfile.open(fileobj=cast(IO[bytes], _Bounded(unpacked))) as tarred:
+        info = next((info for info in tarred if info.name == member), None)
+        stream = tarred.extractfile(info) if info is not None and info.isreg() else None
+        if stream is None:
+            raise KeyError(member)
+        with stream:
+            yield stream
+
+
+class _Bounded:
+    """A stream that is read no further than MAX_UNPACKED, and in no piece that only a hostile header asks for."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+        self.name, self.mode = "archive", "rb"
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_PIECE or self._stream.tell() + size > MAX_UNPACKED + MAX_PIECE:
+            raise ValueError(f"more than {MAX_UNPACKED:,} bytes unpacked, or {size:,} at once")
+        return self._stream.read(size)
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        if whence != 0 or not 0 <= position <= MAX_UNPACKED:
+            raise ValueError(f"more than {MAX_UNPACKED:,} bytes unpacked")
+        return self._stream.seek(position)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._stream.close()

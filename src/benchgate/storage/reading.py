@@ -16,7 +16,7 @@ MAX_FILE_BYTES = 1 << 28
 
 @contextmanager
 def reading(path: Path | str, kind: str, again: str) -> Iterator[None]:
-    """Turn whatever a library raises over the contents of `path` into "PATH: not a whole KIND (reason); AGAIN".
+    """Turn whatever a library raises over the contents of `path` into "PATH: cannot be read as KIND (reason); AGAIN".
 
     Parsers of binary formats raise KeyError, struct.error, RecursionError and more on damaged input, and other ones in
     their next version: so all of them are caught, here and nowhere else. A full memory stays what it is.
@@ -28,7 +28,7 @@ def reading(path: Path | str, kind: str, again: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; {again}") from error
     except Exception as error:
-        raise DataError(f"{path}: not a whole {kind} ({first_line(error)}); {again}") from error
+        raise DataError(f"{path}: cannot be read as {kind} ({first_line(error)}); {again}") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from benchgate.core import DataError
 from benchgate.storage import cache
+from benchgate.storage.reading import reading
+
+Restored = TypeVar("Restored")
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
 
 def save(path: Path, module: Any, optimizer: Any, best: dict[str, Any], state: dict[str, Any]) -> None:
@@ -35,25 +40,55 @@ def save(path: Path, module: Any, optimizer: Any, best: dict[str, Any], state: d
         os.replace(temporary, path)
 
 
-def load(path: Path, module: Any, optimizer: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Put the saved run back into module and optimizer; (best weights, state), or None where there is none to use."""
+def load(
+    path: Path, module: Any, optimizer: Any, restored: Callable[[dict[str, Any], dict[str, Any]], Restored]
+) -> Restored | None:
+    """Put the saved run back into module and optimizer; returns `restored(best weights, state)`, None without a file.
+
+    Nothing is put anywhere before all of the file has been found to fit.
+    """
+    if not path.is_file():
+        return None
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            state = json.loads(file.metadata()["state"])
-    except FileNotFoundError:
+        with reading(path, "a checkpoint", "it is left aside"):
+            with safe_open(path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                state = json.loads(file.metadata()["state"])
+            found, best = _below(tensors, "weights."), _below(tensors, "best.")
+            check_weights(module, found)
+            if best:
+                check_weights(module, best)
+            moments = _moments(module, _below(tensors, "optimizer."))
+            random = _random_state(tensors["random"])
+            run = restored(best, state)
+    except DataError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        print(f"benchgate: {path}: {reason}; training from the start", file=sys.stderr)
         return None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        print(f"benchgate: {path} cannot be read ({error}); training from the start", file=sys.stderr)
-        return None
-    put_weights(module, _below(tensors, "weights."))
-    moments: dict[int, dict[str, Any]] = {}
-    for name, tensor in _below(tensors, "optimizer.").items():
-        index, _, what = name.partition(".")
-        moments.setdefault(int(index), {})[what] = tensor
+    put_weights(module, found)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors["random"])
-    return _below(tensors, "best."), state
+    torch.set_rng_state(random)
+    return run
+
+
+def _moments(module: Any, tensors: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """What AdamW keeps of each parameter by its number. Raises DataError where one is not of its parameter's shape."""
+    shapes = [parameter.shape for parameter in module.parameters()]
+    moments: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        number, _, what = name.partition(".")
+        if what not in MOMENTS or tensor.shape != (shapes[int(number)] if what != "step" else ()):
+            raise DataError(f"optimizer.{name} is {list(tensor.shape)}, and no moment of the model's")
+        moments.setdefault(int(number), {})[what] = tensor
+    if any(kept.keys() != MOMENTS for kept in moments.values()):
+        raise DataError("a parameter lacks some of its moments")
+    return moments
+
+
+def _random_state(tensor: Any) -> Any:
+    """The state of torch's generator; raises what torch raises for a tensor that is none."""
+    torch.Generator().set_state(tensor)
+    return tensor
 
 
 def weights(module: Any) -> dict[str, Any]:
@@ -63,14 +98,20 @@ def weights(module: Any) -> dict[str, Any]:
 
 def put_weights(module: Any, tensors: dict[str, Any]) -> None:
     """The reverse of `weights`. Raises DataError where names or shapes are another model's."""
+    check_weights(module, tensors)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(tensors[name])
+
+
+def check_weights(module: Any, tensors: dict[str, Any]) -> None:
+    """Raise DataError where names or shapes are another model's, before anything is changed."""
     parameters = dict(module.named_parameters())
     if wrong := sorted(parameters.keys() ^ tensors.keys()):
         raise DataError(f"weights of another model: {', '.join(wrong[:3])}")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            if parameter.shape != tensors[name].shape:
-                raise DataError(f"{name} is {list(tensors[name].shape)}, the model's is {list(parameter.shape)}")
-            parameter.copy_(tensors[name])
+    for name, parameter in parameters.items():
+        if parameter.shape != tensors[name].shape:
+            raise DataError(f"{name} is {list(tensors[name].shape)}, the model's is {list(parameter.shape)}")
 
 
 def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:

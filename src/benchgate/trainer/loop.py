@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from benchgate.core import InvalidOutput
+from benchgate.core import DataError, InvalidOutput
 from benchgate.machine.devices import devices
 from benchgate.runtimes.torch.text2text import TorchStepper
 from benchgate.tasks.text2text.decoding import Limits, generate
@@ -54,6 +54,10 @@ class State:
 
     @classmethod
     def restored(cls, best: dict[str, Any], header: dict[str, Any]) -> State:
+        """Raises DataError, or whatever Python raises, for a header that `header` did not write."""
+        counts = [header[name] for name in ("step", "best_step", "stale")]
+        if not all(isinstance(count, int) and count >= 0 for count in counts) or not math.isfinite(header["seconds"]):
+            raise DataError(f"step, best_step and stale are {counts}; numbers from 0 are needed")
         rows = [Row(**row) for row in header.pop("rows")]
         dev = header.pop("best_dev")
         return cls(**header, rows=rows, best_dev=dev and Dev(*dev), best=best)
@@ -81,8 +85,7 @@ def fit(run: Run) -> State:
     recipe, module = run.recipe, run.module.to(run.device)
     optimizer = adamw(module, recipe)
     order = Order(run.train, recipe.batch, recipe.seed)
-    saved = checkpoint.load(run.file, module, optimizer)
-    state = State() if saved is None else State.restored(*saved)
+    state = checkpoint.load(run.file, module, optimizer, State.restored) or State()
     losses: list[Any] = []
     while state.step < recipe.steps and state.stale < recipe.patience:
         batch = collate(order.pairs(state.step), run.limits.start_token)

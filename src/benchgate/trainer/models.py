@@ -83,7 +83,7 @@ class TrainedModel:
         module = self.structure()
         try:
             weights = self.folder() / WEIGHTS
-            with reading(weights, "file of weights", f"benchgate train {self.name}"):
+            with reading(weights, "weights", f"benchgate train {self.name}"):
                 put_weights(module, load_file(weights))
         except DataError as error:
             raise Unavailable(

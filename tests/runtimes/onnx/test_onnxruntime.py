@@ -115,21 +115,21 @@ def test_a_file_can_be_quantized(built, tmp_path):
 
 def test_unsupported_operator(tmp_path):
     write_graph(tmp_path / FILE, "FancyNMS")
-    with pytest.raises(DataError, match=r"ONNX Runtime .* cannot load it: .*FancyNMS"):
+    with pytest.raises(DataError, match=r"cannot be read as a graph for ONNX Runtime .*FancyNMS"):
         OnnxRuntime().load(tmp_path, file_model(tmp_path / FILE), "cpu", 1)
 
 
 @pytest.mark.parametrize("content", [b"this is no model", b""])
 def test_what_is_no_onnx_file(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(DataError, match=r"model\.onnx: ONNX Runtime .* cannot load it"):
+    with pytest.raises(DataError, match=r"model\.onnx: cannot be read as a graph for ONNX Runtime"):
         OnnxRuntime().load(tmp_path, file_model(tmp_path / FILE), "cpu", 1)
 
 
 def test_what_is_no_onnx_file_cannot_be_quantized(tmp_path):
     (tmp_path / "mine.onnx").write_bytes(b"this is no model")
     (tmp_path / "out").mkdir()
-    with pytest.raises(DataError, match=r"mine\.onnx: not an ONNX file"):
+    with pytest.raises(DataError, match=r"mine\.onnx: cannot be read as an ONNX file"):
         OnnxRuntime().build(file_model(tmp_path / "mine.onnx"), scheme("fp16"), tmp_path / "out")
 
 

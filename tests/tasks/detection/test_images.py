@@ -26,7 +26,7 @@ def test_corrupt_jpeg_is_named(tmp_path):
     path = tmp_path / "cut.jpg"
     Image.effect_noise((200, 200), 90).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"cut\.jpg: not a whole image"):
+    with pytest.raises(DataError, match=r"cut\.jpg: cannot be read as an image"):
         read_image(path)
 
 

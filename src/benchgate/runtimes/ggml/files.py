@@ -11,9 +11,11 @@ import numpy as np
 
 from benchgate.core import DataError, Scheme
 from benchgate.runtimes.ggml.convert import Converted
+from benchgate.runtimes.ggml.header import AGAIN, check
 from benchgate.runtimes.ggml.library import Library
 from benchgate.runtimes.ggml.mix import assign
 from benchgate.storage.download import progress
+from benchgate.storage.reading import reading
 
 MODEL_FILE = "model.gguf"
 
@@ -99,17 +101,13 @@ def read(path: Path) -> dict[str, Any]:
     """
     import gguf
 
-    again = "; delete its folder to have it built again, or give a whole GGUF file"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file{again}")
-    try:
+    check(path)
+    with reading(path, "a GGUF file", AGAIN.removeprefix("; ")):
         reader = gguf.GGUFReader(path)
         architecture = str(reader.fields["general.architecture"].contents())
-    except (ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError, MemoryError) as error:
-        raise DataError(f"{path}: not a whole GGUF file ({error}){again}") from error
     end = max((tensor.data_offset + tensor.n_bytes for tensor in reader.tensors), default=0)
     if end == 0 or end > path.stat().st_size:
-        raise DataError(f"{path}: cut short, {path.stat().st_size:,} bytes of {end:,}{again}")
+        raise DataError(f"{path}: cut short, {path.stat().st_size:,} bytes of {end:,}{AGAIN}")
     return {"architecture": architecture, **_figures(reader.tensors)}
 
 

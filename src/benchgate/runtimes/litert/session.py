@@ -13,6 +13,7 @@ import numpy as np
 
 from benchgate.core import DataError, InvalidOutput, Model
 from benchgate.runtimes.graphs import first_line, parts
+from benchgate.storage.reading import reading
 
 FILE = "model.tflite"
 IDENTIFIER = b"TFL3"
@@ -40,11 +41,9 @@ class LiteRTSession:
 
         resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.path, self.threads = checked(path), threads
-        try:
+        with reading(path, "a LiteRT file", "convert it again"):
             self.interpreter: Any = Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
             self.interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise DataError(f"{path}: LiteRT cannot load it: {first_line(error)}") from error
         self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()
 

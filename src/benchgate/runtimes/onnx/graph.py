@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError, Model, Runtime, Scheme, Unavailable, support, tasks
+from benchgate.core import Model, Runtime, Scheme, Unavailable, support, tasks
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.graphs import parts, quiet
 from benchgate.runtimes.onnx.session import FILE, OnnxSession, Opened
+from benchgate.storage.reading import reading
 
 BUILD_NEEDS = {"onnx": "onnx", "onnxscript": "onnx", "torch": "onnx"}
 OPSET = 18
@@ -110,13 +111,8 @@ def _quantizing(source: Path) -> Iterator[None]:
     """Quietly; Unavailable without the package, DataError naming a file that cannot be read."""
     if reason := missing_packages({"onnx": "onnx"}):
         raise Unavailable(reason)
-    from google.protobuf.message import DecodeError
-
-    try:
-        with quiet():
-            yield
-    except DecodeError as error:
-        raise DataError(f"{source}: not an ONNX file ({error})") from error
+    with quiet(), reading(source, "an ONNX file", "export it again"):
+        yield
 
 
 class _Calibration:

@@ -14,6 +14,7 @@ from typing import Any
 from benchgate.core import DataError
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.graphs import first_line, parts
+from benchgate.storage.reading import reading
 
 FILE = "model.onnx"
 # Operators whose output type is not that of an input.
@@ -104,22 +105,19 @@ def session_options(level: str, threads: int) -> Any:
 def open_session(path: Path, options: Any, provider: str) -> Any:
     import onnxruntime
 
-    try:
+    again = "export it again, with operators and an opset that this version knows"
+    with reading(path, f"a graph for ONNX Runtime {onnxruntime.__version__}", again):
         return onnxruntime.InferenceSession(str(path), options, providers=[provider])
-    except errors() as error:
-        raise DataError(
-            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: {first_line(error)}. "
-            "Export it with operators and an opset that this version knows"
-        ) from error
 
 
 def initializer_bytes(path: Path) -> int:
     """Bytes of the file's weights, by their shapes and types: external data are not read."""
     import onnx
 
-    weights = onnx.load(path, load_external_data=False).graph.initializer
-    sizes = (math.prod(w.dims) * onnx.helper.tensor_dtype_to_np_dtype(w.data_type).itemsize for w in weights)
-    return int(sum(sizes))
+    with reading(path, "an ONNX file", "export it again"):
+        weights = onnx.load(path, load_external_data=False).graph.initializer
+        sizes = (math.prod(w.dims) * onnx.helper.tensor_dtype_to_np_dtype(w.data_type).itemsize for w in weights)
+        return int(sum(sizes))
 
 
 def errors() -> tuple[type[Exception], ...]:

@@ -16,8 +16,10 @@ import benchgate.runtimes.torch.rows  # noqa: F401  its support
 from benchgate.core import DataError, Model, Scheme, Session, Unavailable, runtimes, support
 from benchgate.core.protocols import Structured
 from benchgate.runtimes.torch.compress import register_tensor_types
+from benchgate.storage.reading import reading
 
 WEIGHTS = "weights.pt"
+AGAIN = "delete its folder to have it built again"
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class TorchRuntime:
         session: Any = support.imported(support.session_row(model, self).session)
         state = _read(path / WEIGHTS, device)
         module = _structure(model).eval()
-        # What shares memory in the file (tied embeddings) shares it again afterwards.
-        module.load_state_dict(state, assign=True)
+        with reading(path / WEIGHTS, "a state dict", AGAIN):
+            # What shares memory in the file (tied embeddings) shares it again afterwards.
+            module.load_state_dict(state, assign=True)
         module = module.requires_grad_(False).to(device)
         if self.compiled:
             compile_functions(module, session.compiled_functions)
@@ -68,18 +71,15 @@ def _read(path: Path, device: str) -> Any:
 
     import torch
 
-    try:
-        return torch.load(path, map_location=device, mmap=device == "cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # Without torch's own words, which advise to read it unsafely.
-        raise DataError(
-            f"{path}: holds more than weights and is not read; delete its folder to have it built again"
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: not a whole state dict ({reason}); delete its folder to have it built again"
-        ) from error
+    with reading(path, "a state dict", AGAIN):
+        try:
+            state = torch.load(path, map_location=device, mmap=device == "cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            # Without torch's own words, which advise to read it unsafely.
+            raise DataError(f"{path}: holds more than weights and is not read; {AGAIN}") from error
+        if not isinstance(state, Mapping):
+            raise DataError(f"{path}: a {type(state).__name__}, not a state dict; {AGAIN}")
+        return state
 
 
 def compile_functions(module: Any, names: Sequence[str] = ("forward",)) -> None:

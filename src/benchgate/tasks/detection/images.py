@@ -79,7 +79,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> Array:
 
     try:
         # Pillow would choose by content among all that it knows, and starts another program for some.
-        with reading(f"image {path}", "image", AGAIN), warnings.catch_warnings():
+        with reading(f"image {path}", "an image", AGAIN), warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
                 _check_size(path, image.size, size)
