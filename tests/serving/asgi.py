@@ -55,11 +55,12 @@ class Client:
         async def send(message: Any) -> None:
             sent.append(message)
 
+        said = {"host": "localhost", **(headers or {})}
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
             "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http", "server": ("test", 80),
             "client": ("test", 1),
-            "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (headers or {}).items()],
+            "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in said.items()],
         }  # fmt: skip
         with contextlib.suppress(RuntimeError):
             # What the application raises after its 500 is for the server's log.

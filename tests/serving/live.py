@@ -61,7 +61,7 @@ def wait_for(condition: Any) -> None:
 
 def post(body: bytes, *headers: str) -> bytes:
     """A request as it goes over the wire."""
-    lines = ["POST /v1/reformulate HTTP/1.1", "host: x", "content-type: application/json", *headers]
+    lines = ["POST /v1/reformulate HTTP/1.1", "host: localhost", "content-type: application/json", *headers]
     return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body
 
 

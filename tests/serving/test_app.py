@@ -67,7 +67,7 @@ BAD = [
     (b'{"query": null}', 422, "query: Input should be a valid string"),
     (b'{"query": "\\ud800"}', 422, "query"),
     (b'{"query": "a", "\\ud800": 1}', 422, ""),
-    (b'{"query": "a", "more": 1}', 422, "more: Extra inputs"),
+    (b'{"query": "a", "more": 1}', 422, "unknown field: Extra inputs"),
     (b'{"query": "a", "queries": []}', 422, ""),
     (b'{"query": ""}', 422, "query: String should have at least 1"),
     (b'{"query": " \\n "}', 422, "query is empty"),

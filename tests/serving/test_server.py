@@ -86,6 +86,7 @@ def test_more_connections_than_allowed_are_turned_away():
         kept = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(2)]
         wait_for(lambda: len(server.server.server_state.connections) == 2)
         with server.connection() as third:
+            third.sendall(post(b'{"query": "a"}'))
             refused = read_all(third)
         for connected in kept:
             connected.close()
@@ -153,10 +154,11 @@ def test_an_address_that_is_none(host, port, said):
         listen(host, port, "a-token-of-enough-length")
 
 
+@pytest.mark.parametrize("value", [0, float("nan"), float("inf"), -1])
 @pytest.mark.parametrize("limit", ["max_batch", "queue", "timeout_s", "max_bytes", "max_connections"])
-def test_limits_are_above_zero(limit):
-    with pytest.raises(BenchgateError, match=f"--{limit.removesuffix('_s').replace('_', '-')} 0: more than 0"):
-        Settings(**{limit: 0})
+def test_limits_are_numbers_above_zero(limit, value):
+    with pytest.raises(BenchgateError, match=f"--{limit.removesuffix('_s').replace('_', '-')} {value:g}: more than 0"):
+        Settings(**{limit: value})
 
 
 # --- the token ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; any other than loopback needs a token")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 is any free one")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help=f"bearer token (default: ${TOKEN_VARIABLE})")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name to be asked by, beside loopback's"
+    )
     for name, kind, text in (
         ("max_batch", int, "queries that the model answers together"),
         ("queue", int, "queries that may wait; the rest get 429"),
@@ -47,9 +51,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         timeout_s=arguments.timeout,
         head_timeout_s=arguments.timeout,
         body_timeout_s=arguments.timeout,
+        write_timeout_s=arguments.timeout,
         max_bytes=arguments.max_bytes,
         max_connections=arguments.max_connections,
         token=read_token(arguments.token_file),
+        hosts=tuple(name.lower() for name in arguments.allow_host),
     )
     with listen(arguments.host, arguments.port, settings.token) as listening:
         host, port = listening.getsockname()[:2]
@@ -57,6 +63,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         print(
             f"benchgate: serving {arguments.cell} on http://{shown}:{port} (Ctrl-C stops)", file=sys.stderr, flush=True
         )
-        serve(load, settings, listening)
-    print("benchgate: stopped", file=sys.stderr)
+        ended = serve(load, settings, listening)
+    print("benchgate: stopped", file=sys.stderr, flush=True)
+    if not ended:
+        # The interpreter's own end would take the libraries from under the model's thread, which aborts the process.
+        os._exit(0)
     return 0

@@ -26,6 +26,7 @@ REFUSALS = {
     401: "no valid token, where the server has one",
     408: "the body did not come in time",
     413: "the body is too long",
+    421: "asked by a name that the server does not go by",
     415: "the content type is not application/json",
     422: "not a query: wrong type, unknown field, empty, too long, control characters",
     429: "the queue is full; Retry-After says when to try again",
@@ -59,6 +60,8 @@ def create_app(
         version=__version__,
         lifespan=lifespan,
         redoc_url=None,
+        # A redirect would go to whatever the Host header says.
+        redirect_slashes=False,
         description="A follow-up query and its conversation in, a self-contained query out.",
     )
     app.state.batcher = batcher
@@ -123,7 +126,7 @@ def _add_problems(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         if any(one["type"] == "json_invalid" for one in error.errors()):
             return _say(400, "the body is not JSON")
-        shown = [f"{_place(one['loc'])}: {one['msg']}" for one in error.errors()[:SHOWN_ERRORS]]
+        shown = [f"{_place(one)}: {one['msg']}" for one in error.errors()[:SHOWN_ERRORS]]
         return _say(422, "; ".join(shown))
 
     for kind, (status, seconds) in RETRY_AFTER.items():
@@ -152,7 +155,9 @@ def _say(status: int, reason: str, headers: dict[str, str] | None = None) -> Res
     return JSONResponse({"detail": reason}, status, headers)
 
 
-def _place(location: tuple[Any, ...]) -> str:
-    """`queries.0.query`; a name that the client made up is cut and made printable."""
-    parts = [str(part)[:40] for part in location if part not in ("body", "one", "several")]
-    return ".".join(parts).encode("ascii", "backslashreplace").decode() or "body"
+def _place(error: dict[str, Any]) -> str:
+    """`queries.0.query`; a name that the client made up is not said again."""
+    location = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
+    unknown = ["unknown field"] if error["type"] == "extra_forbidden" else []
+    parts = [str(part) for part in location if part not in ("body", "one", "several")]
+    return ".".join([*parts, *unknown]) or "body"

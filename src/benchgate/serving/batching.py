@@ -45,6 +45,14 @@ class Ticket:
     since: float
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """A question that the model can read, as token ids."""
+
+    ticket: Ticket
+    source: Sequence[int]
+
+
 class Batcher:
     """Loads the model in a thread of its own and answers questions there, in batches of at most `max_batch`.
 
@@ -83,6 +91,12 @@ class Batcher:
     @property
     def ready(self) -> bool:
         return self._loaded and not self._closing
+
+    def has_ended(self, within_s: float) -> bool:
+        """True where the model's thread is done, or is so within this time."""
+        if self._thread.ident is not None:
+            self._thread.join(within_s)
+        return not self._thread.is_alive()
 
     def busy_s(self) -> float:
         """How long the model has been at its current batch; 0 when it is idle."""
@@ -138,7 +152,7 @@ class Batcher:
         else:
             self._loaded = True
             while batch := self._next():
-                self._answer(reformulator, batch)
+                self._answer(reformulator, self._admitted(reformulator, batch))
             reformulator.session.close()
         self._tell(self._finished.set)
 
@@ -153,24 +167,36 @@ class Batcher:
                 self._busy_since = time.perf_counter()
             return batch
 
-    def _answer(self, reformulator: Reformulator, batch: Sequence[Ticket]) -> None:
+    def _admitted(self, reformulator: Reformulator, batch: Sequence[Ticket]) -> list[Admitted]:
+        """The questions that the model can read; the others have their refusal, and cost their neighbours no run."""
+        admitted = []
+        for ticket in batch:
+            try:
+                admitted.append(Admitted(ticket, reformulator.source(ticket.question)))
+            except Exception as error:
+                self._tell(_settle, [(ticket, error)])
+        return admitted
+
+    def _answer(self, reformulator: Reformulator, batch: Sequence[Admitted]) -> None:
+        if not batch:
+            return
         start = time.perf_counter()
         try:
-            texts = reformulator.batch([ticket.question for ticket in batch])
+            texts = reformulator.answers([one.source for one in batch])
         except Exception as error:
             if len(batch) == 1:
-                self._tell(_settle, [(batch[0], error)])
+                self._tell(_settle, [(batch[0].ticket, error)])
                 return
             # One bad question must not take its neighbours with it: each again, alone.
-            for ticket in batch:
-                self._answer(reformulator, [ticket])
+            for one in batch:
+                self._answer(reformulator, [one])
             return
         seconds = time.perf_counter() - start
         self._observe(len(batch), seconds)
         served = [
-            Served(text, start - ticket.since, seconds, len(batch)) for ticket, text in zip(batch, texts, strict=True)
+            Served(text, start - one.ticket.since, seconds, len(batch)) for one, text in zip(batch, texts, strict=True)
         ]
-        self._tell(_settle, list(zip(batch, served, strict=True)))
+        self._tell(_settle, [(one.ticket, answer) for one, answer in zip(batch, served, strict=True)])
 
     def _tell(self, call: Callable[..., None], *arguments: object) -> None:
         """Call in the event loop; one that is closed (a RuntimeError) has nobody left to tell."""

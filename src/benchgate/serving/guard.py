@@ -18,6 +18,9 @@ from benchgate.serving.settings import Settings
 
 # Without a token, so that whatever watches the server needs none; the description of the API is no secret either.
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
+# What a connection beyond the limit may ask: whoever watches the server must not take it for dead.
+HEALTH = frozenset({"/healthz", "/readyz"})
+RESERVED = "reserved"
 WITH_BODY = ("POST", "/v1/reformulate")
 # A body that is too long is read on for a little before the refusal, or many clients see a broken pipe instead of it.
 DISCARDED = 1_000_000
@@ -37,7 +40,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings, observe: Callable[[str, int, float], None]) -> None:
         self.app, self.settings, self.observe = app, settings, observe
-        self._expected = None if settings.token is None else f"Bearer {settings.token}".encode("ascii")
+        self._expected = None if settings.token is None else settings.token.encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,6 +66,13 @@ class Guard:
     async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
         """`receive` for the application, the whole body in its first message. Raises Refused."""
         headers = dict(scope["headers"])
+        if scope.get("state", {}).get(RESERVED) and scope["path"] not in HEALTH:
+            raise Refused(503, "too many connections; try again", (*_CLOSE, (b"retry-after", b"1")))
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            # Two that read it differently would see different requests in it.
+            raise Refused(400, "content-length and transfer-encoding together", _CLOSE)
+        if not self.settings.answers_to(headers.get(b"host", b"").decode("latin-1")):
+            raise Refused(421, "this server is not asked by that name; --allow-host NAME adds one", _CLOSE)
         self._authorize(scope["path"], headers)
         if (scope["method"], scope["path"]) != WITH_BODY:
             # The application reads no body of any other.
@@ -75,8 +85,8 @@ class Guard:
     def _authorize(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._expected is None or path in OPEN:
             return
-        given = headers.get(b"authorization", b"")
-        if not hmac.compare_digest(given, self._expected):
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._expected):
             raise Refused(401, "a valid bearer token is needed", (*_CLOSE, (b"www-authenticate", b"Bearer")))
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:

@@ -91,11 +91,15 @@ class Reformulator:
 
         Raises BadInput for a query that the model would read only in part.
         """
-        sources = [self._source(question) for question in questions]
+        return self.answers([self.source(question) for question in questions])
+
+    def answers(self, sources: Sequence[Sequence[int]]) -> list[str]:
+        """The reformulations of sources that `source` gave, in their order, in one call of the session."""
         answers = generate_tokens(self.session, self.model, sources, beams=1)
         return [self.model.decode(tokens) for tokens in answers]
 
-    def _source(self, question: Question) -> list[int]:
+    def source(self, question: Question) -> list[int]:
+        """The question as the model reads it. Raises BadInput for a query that it would read only in part."""
         source, limit = self.model.encode(question.context, question.query), self.model.max_source
         # A source that fills the limit was cut. That may cost the oldest turns, but never a part of the query itself.
         if len(source) >= limit and len(self.model.encode((), question.query)) >= limit:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import json
+import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -16,12 +19,34 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from benchgate.serving.app import create_app
+from benchgate.serving.guard import RESERVED
+from benchgate.serving.log import log_within_limits
 from benchgate.serving.reformulate import Reformulator
 from benchgate.serving.settings import Settings
 
 # h11 and not httptools: it bounds a request's head, and its cost is far below the model's.
 MAX_HEAD = 16384
-FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+# Connections beyond the limit, for health checks alone, and how long one may wait with its question.
+RESERVE = 16
+RESERVE_HEAD_S = 1.0
+# Connections that are accepted before any of them is looked at.
+BACKLOG = 256
+# Files of the process beside its connections: libraries, models, the log.
+OTHER_FILES = 128
+TICKS_PER_SECOND = 10
+# What a model that has answered everything takes to close.
+ENDING_S = 2.0
+
+
+def _plain(status: str, reason: str, *headers: str) -> bytes:
+    """An answer of the protocol itself, before there is a request that the application could see."""
+    body = json.dumps({"detail": reason})
+    head = [f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}", *headers]
+    return "\r\n".join([*head, "connection: close", "", body]).encode()
+
+
+FULL = _plain("503 Service Unavailable", "too many connections; try again", "retry-after: 1")
+NOT_HTTP = _plain("400 Bad Request", "not HTTP/1.1, or a head that is too long")
 
 
 class Protocol(H11Protocol):
@@ -32,13 +57,19 @@ class Protocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head: asyncio.TimerHandle | None = None
+        self._head_s = self.settings.head_timeout_s
+        self._unread_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.settings.max_connections:
+        if len(self.connections) > self.settings.max_connections + RESERVE:
             transport.write(FULL)
             transport.close()
             return
+        if len(self.connections) > self.settings.max_connections:
+            self.app_state = {**self.app_state, RESERVED: True}
+            self._head_s = min(self._head_s, RESERVE_HEAD_S)
+            self.timeout_keep_alive = RESERVE_HEAD_S  # type: ignore[assignment]
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
@@ -52,10 +83,23 @@ class Protocol(H11Protocol):
         self._head_is_there()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(NOT_HTTP)
+        self.transport.close()
+
+    def cut_if_unread(self, now: float) -> None:
+        """Drop the connection where something has lain unread for too long, also one that is only being closed."""
+        if self.transport.get_write_buffer_size() == 0:
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since > self.settings.write_timeout_s:
+            self.transport.abort()
+
     def _expect_head(self) -> None:
         """Give the client its time from the first byte, however slowly the others come."""
         if self._head is None:
-            self._head = self.loop.call_later(self.settings.head_timeout_s, self.timeout_keep_alive_handler)
+            self._head = self.loop.call_later(self._head_s, self.timeout_keep_alive_handler)
 
     def _head_is_there(self) -> None:
         if self._head is not None:
@@ -64,7 +108,16 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Refuses new questions as soon as it is told to stop, while those that are queued are answered."""
+    """Cuts clients that do not read. Refuses new questions as soon as it is told to stop, while those that are queued
+    are answered."""
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_SECOND == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, Protocol)
+                connection.cut_if_unread(now)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.app.state.batcher.refuse()  # type: ignore[union-attr]
@@ -80,6 +133,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=BACKLOG,
         h11_max_incomplete_event_size=MAX_HEAD,
         timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]
         timeout_graceful_shutdown=settings.timeout_s,  # type: ignore[arg-type]
@@ -87,9 +141,27 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
     return Server(config)
 
 
-def serve(load: Callable[[], Reformulator], settings: Settings, listening: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises what `load` raised when the model cannot be loaded."""
-    logging.basicConfig(stream=sys.stderr, format="benchgate: %(levelname)s: %(message)s", level=logging.WARNING)
+def within_file_limit(settings: Settings) -> Settings:
+    """The settings with no more connections than this process may have files; its soft limit is raised first."""
+    needed = settings.max_connections + RESERVE + BACKLOG + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return settings
+    fitting = max(1, settings.max_connections - (needed - soft))
+    print(f"benchgate: --max-connections {fitting}: `ulimit -n` is {soft}", file=sys.stderr, flush=True)
+    return replace(settings, max_connections=fitting)
+
+
+def serve(load: Callable[[], Reformulator], settings: Settings, listening: socket.socket) -> bool:
+    """Serve until SIGTERM or Ctrl-C; returns False where the model is still at a batch that nobody waits for any more.
+
+    Raises what `load` raised when the model cannot be loaded.
+    """
+    log_within_limits()
+    settings = within_file_limit(settings)
     server: Server
 
     def stop(signal_number: int = 0, frame: FrameType | None = None) -> None:
@@ -107,3 +179,4 @@ def serve(load: Callable[[], Reformulator], settings: Settings, listening: socke
     failure = app.state.batcher.failure
     if failure is not None:
         raise failure
+    return bool(app.state.batcher.has_ended(ENDING_S))

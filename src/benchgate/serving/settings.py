@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
@@ -24,7 +25,9 @@ class Settings:
     """Limits of a server; sizes in bytes, times in seconds. `queue` counts questions, not requests.
 
     `timeout_s` is what an accepted request may take, `head_timeout_s` and `body_timeout_s` what a client may take to
-    send the head and the body of one, `keep_alive_s` how long an idle connection stays.
+    send the head and the body of one, `keep_alive_s` how long an idle connection stays, `write_timeout_s` how long
+    something may lie there that the client does not read. `hosts` are names, beside those of loopback, by which the
+    server may be asked; with a token and none given, any.
     """
 
     max_batch: int = 16
@@ -35,18 +38,37 @@ class Settings:
     head_timeout_s: float = 5.0
     body_timeout_s: float = 5.0
     keep_alive_s: float = 30.0
+    write_timeout_s: float = 5.0
     token: str | None = field(default=None, repr=False)
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("max_batch", "queue", "timeout_s", "max_bytes", "max_connections"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 option = "--" + name.removesuffix("_s").replace("_", "-")
-                raise BenchgateError(f"{option} {getattr(self, name):g}: more than 0 is needed")
+                raise BenchgateError(f"{option} {getattr(self, name):g}: more than 0 is needed, and a number")
+
+    def answers_to(self, host: str) -> bool:
+        """True for a Host header by which this server may be asked.
+
+        Without a token a page of the web, whose own name is made to mean this machine, could use the model otherwise.
+        """
+        if self.token is not None and not self.hosts:
+            return True
+        name = host.lower().removesuffix(".") if host.endswith("]") else host.lower().rpartition(":")[0] or host.lower()
+        return name == "localhost" or name in self.hosts or _is_loopback(name.strip("[]"))
 
     @property
     def max_queries(self) -> int:
         """The most questions of one request."""
         return min(MAX_QUERIES, self.queue)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def read_token(file: Path | None) -> str | None:
