@@ -185,3 +185,24 @@ def test_annotations_with_things_wrong_are_read_or_refused(tmp_path):
             load_coco(tmp_path).sample(1).photos[0].pixels()
 
     wrong()
+
+
+@pytest.mark.backend("torch")
+def test_a_damaged_state_dict_is_read_or_refused(tmp_path):
+    import torch
+
+    from benchgate.runtimes.torch.runtime import read_state
+
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}, path)
+    whole = path.read_bytes()
+    assert read_state(path, "cpu").keys() == {"a", "b"}
+
+    @FUZZ
+    @given(st.integers(0, 1 << 62))
+    def damaged(seed):
+        path.write_bytes(changed(whole, seed))
+        with contextlib.suppress(BenchgateError):
+            read_state(path, "cpu")
+
+    damaged()

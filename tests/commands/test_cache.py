@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from benchgate.commands import main as cli
 from benchgate.storage.building import MANIFEST, make
+from benchgate.storage.cache import CacheError
 
 KEY = {"model": {"name": "m", "version": "1", "values": {}, "files": {}, "sources": {"zoo": "a" * 64}, "packages": {}}}
 
@@ -165,3 +167,18 @@ def test_leftovers_are_cleared_by_age_and_nothing_else(benchgate_cache, capsys):
     assert not (benchgate_cache / "downloads" / "new.part").exists()
     assert cli.main(["cache", "clear", "--leftovers", "--days", "nan"]) != 0
     assert "a number from 0 on is needed" in capsys.readouterr().err
+
+
+def test_an_artifact_of_a_read_only_cache_is_used_and_none_can_be_made(benchgate_cache, monkeypatch):
+    path = built("a")
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    assert built("a") == path
+    with pytest.raises(CacheError, match="set BENCHGATE_CACHE"):
+        built("b")
+    (path / "weights.bin").unlink()
+    with pytest.raises(CacheError, match="set BENCHGATE_CACHE"):
+        built("a")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+import unicodedata
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.table import Table
 
 from benchgate.commands import main as cli
 from benchgate.gate.findings import Finding
 from benchgate.report.escape import csv_cell, in_figure, latex, markdown, visible
-from benchgate.report.grid import Grid, comma_separated
+from benchgate.report.grid import Grid, comma_separated, rendered
 from benchgate.report.grid import latex as latex_table
 from benchgate.report.latency import latency_tables
 from benchgate.report.tables import labels
@@ -107,3 +111,38 @@ def test_a_cell_of_two_files_is_two_rows_named_by_file():
     assert labels([record, record], ["a.json", "a.json"])[1] == labels([record, record])[1]
     (grid,) = latency_tables([record, record], ["a.json", "b.json"])
     assert [row[0] for row in grid.rows] == ["fp32 torch call file=a.json", "fp32 torch call file=b.json"]
+
+
+ANY = st.text(max_size=40) | st.text("=+-@[]*|\\`$&%#_{}~^<>\"'\n\r\t\x1b\u202e \uff1da1", max_size=20)
+FUZZ = settings(max_examples=int(os.environ.get("BENCHGATE_FUZZ", "500")), deadline=10_000, database=None)
+HARMFUL = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+@FUZZ
+@given(ANY)
+def test_no_text_does_anything_in_any_format(text):
+    for format_ in (visible, markdown, latex, in_figure, csv_cell):
+        harmful = {c for c in format_(text) if unicodedata.category(c) in HARMFUL}
+        assert harmful <= ({"\n"} if format_ is csv_cell else set())
+    assert not unicodedata.normalize("NFKC", csv_cell(text)).lstrip().startswith(("=", "+", "-", "@"))
+    assert not re.search(r"(?<!\\)(?:\\\\)*[|<>`$*]", markdown(text).replace("&lt;", "").replace("&gt;", ""))
+    assert not re.search(r"(?<![\\{])[\[*&%$#_]", latex(text).replace(r"\textbackslash{}", ""))
+
+
+@FUZZ
+@given(ANY, ANY)
+def test_a_table_of_any_text_keeps_its_columns(one, two):
+    grid = Grid(one, (one, "n"), ((two, 1), (one, 2)))
+    rows = list(csv.reader(io.StringIO(comma_separated(grid))))
+    assert [len(row) for row in rows] == [2, 2, 2]
+    body = rendered([Grid("", ("a", "n"), ((one, 1), (two, 2)))], "markdown", 80).splitlines()
+    assert [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in body] == [3, 3, 3, 3]
+    assert rendered([grid], "latex", 80).count("\\\\\n") == 3
+
+
+@FUZZ
+@given(ANY)
+def test_junit_of_any_name_is_xml(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.xml"
+    write_junit(path, [a_record(key=text)], [Finding("regressed", text, reason=text)], [])
+    assert len(ElementTree.parse(path).getroot().findall("testcase")) == 1

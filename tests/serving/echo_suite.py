@@ -1,6 +1,7 @@
 """The echo model as a project's own registration: what `benchgate serve` and `chat` find through its conftest.py.
 
-ECHO_SECONDS is what a call of the model takes; ECHO_FAILS makes loading it fail with that text.
+ECHO_SECONDS is what a call of the model takes; ECHO_FAILS makes loading it fail with that text;
+ECHO_MAX_SOURCE is how many tokens it reads.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import benchgate
 from benchgate.core import DataError, Model, Scheme
 from tests.serving.fakes import EchoModel, EchoSession
 
-benchgate.model(EchoModel())
+benchgate.model(EchoModel(max_source=int(os.environ.get("ECHO_MAX_SOURCE", "100000"))))
 
 
 @benchgate.runtime

@@ -92,6 +92,13 @@ def test_a_client_that_does_not_read_is_cut():
         wait_for(lambda: not server.server.server_state.connections)
 
 
+@pytest.mark.parametrize(("number", "answered"), [(9, 9), (30, 9)])
+def test_requests_sent_at_once_are_answered_up_to_a_limit(number, answered):
+    with live() as server, server.connection() as client:
+        client.sendall(post(b'{"query": "a"}') * (number - 1) + post(b'{"query": "a"}', "connection: close"))
+        assert read_all(client).count(b" 200 ") == answered
+
+
 @dataclass
 class Transport:
     """`unread` bytes lie in its buffer."""

@@ -34,6 +34,8 @@ BACKLOG = 256
 # Files of the process beside its connections: libraries, models, the log.
 OTHER_FILES = 128
 TICKS_PER_SECOND = 10
+# Requests sent at once on one connection, beyond the first.
+MOST_PIPELINED = 8
 # What a model that has answered everything takes to close.
 ENDING_S = 2.0
 
@@ -59,6 +61,7 @@ class Protocol(H11Protocol):
         self._head: asyncio.TimerHandle | None = None
         self._head_s = self.settings.head_timeout_s
         self._unread_since: float | None = None
+        self._in_a_row = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -86,6 +89,13 @@ class Protocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         self.transport.write(NOT_HTTP)
         self.transport.close()
+
+    def on_response_complete(self) -> None:
+        # What came with the request before it, without waiting for the answer: no browser and no library does that.
+        self._in_a_row = self._in_a_row + 1 if self.conn.trailing_data[0] else 0
+        if self._in_a_row > MOST_PIPELINED:
+            self.transport.close()
+        super().on_response_complete()
 
     def cut_if_unread(self, now: float) -> None:
         """Drop the connection where something has lain unread for too long, also one that is only being closed."""

@@ -53,7 +53,7 @@ class Resumable(MutableMapping[str, Any]):
             for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
                 try:
                     values = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     values = None
                 if not (isinstance(values, dict) and line.endswith("\n")):
                     # The line that the interruption cut: its items are made again, and the next need a fresh line.

@@ -36,7 +36,7 @@ def check(path: Path) -> None:
 
 
 class _Wrong(Exception):
-    """A header that is wrong; the message says how."""
+    """What is wrong with the header."""
 
 
 class _Walk:

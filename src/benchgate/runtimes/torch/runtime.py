@@ -53,7 +53,7 @@ class TorchRuntime:
         register_tensor_types()
         torch.set_num_threads(threads)
         session: Any = support.imported(support.session_row(model, self).session)
-        state = _read(path / WEIGHTS, device)
+        state = read_state(path / WEIGHTS, device)
         module = _structure(model).eval()
         with reading(path / WEIGHTS, "a state dict", AGAIN):
             # What shares memory in the file (tied embeddings) shares it again afterwards.
@@ -65,7 +65,7 @@ class TorchRuntime:
         return found
 
 
-def _read(path: Path, device: str) -> Any:
+def read_state(path: Path, device: str) -> Any:
     """The state dict of a file. Raises DataError naming it when it is not one, or not whole."""
     import pickle
 
