@@ -95,6 +95,9 @@ class Rule:
         return replace(self, margin=tolerance, excluded=tolerance + (self.excluded - self.margin))
 
 
+RULE = Rule()
+
+
 @dataclass(frozen=True)
 class Centre:
     """Centre of the shifts (log), its standard error and degrees of freedom; arrays where the shifts were."""
