@@ -155,6 +155,12 @@ def _open(tests: Sequence[Test], statistic: Statistic, rule: Rule, noise: Noise)
     return _verdict("inconclusive", tests, used, statistic, rule, noise, "CPU time rose in the first test only")
 
 
+def stopped(tests: Sequence[Test], rule: Rule, noise: Noise, reason: str) -> Verdict:
+    """The verdict where no further pair can be made: inconclusive, with the reason and all pairs so far."""
+    used = [len(test.kept) for test in tests]
+    return _verdict("inconclusive", tests, used, deciding(tests[0]), rule, noise, reason)
+
+
 def deciding(test: Test) -> Statistic:
     """The statistic that decides: corrected wall time where it fits every pair, else wall time. No ratio is looked at.
 
@@ -206,12 +212,15 @@ def _verdict(
 
 def _told(verdict: Verdict, shown: Sequence[Pair], tests: Sequence[Test], rule: Rule, noise: Noise) -> Verdict:
     """An inconclusive verdict with what would decide it."""
-    if len(shown) < rule.looks[0]:
-        last = next((pair.dropped for test in tests for pair in reversed(test.pairs) if pair.dropped), "")
-        decide = f"one side was disturbed and the other not ({last}): run it again on a machine with less beside it"
-        return replace(verdict, decide=decide)
     statistic = verdict.statistic or WALL
-    found = rules.centre([pair.shifts[statistic] for pair in shown], len({pair.zygote for pair in shown}), noise)
+    fitting = [pair for pair in shown if statistic in pair.shifts]
+    last = next((pair.dropped for test in tests for pair in reversed(test.pairs) if pair.dropped), "")
+    if len(fitting) < rule.looks[0]:
+        decide = f"give it more time: {rule.looks[0]} pairs at least are needed"
+        if last:
+            decide = f"one side was disturbed and the other not ({last}): run it again on a machine with less beside it"
+        return replace(verdict, decide=decide)
+    found = rules.centre([pair.shifts[statistic] for pair in fitting], len({pair.zygote for pair in fitting}), noise)
     sd = f"pairs scatter by {float(found.sd):.1%}"
     needed = rules.pairs_needed(found, rule, noise)
     if needed is None:
