@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,34 +15,11 @@ from benchgate.gate.side_by_side.driver import side_by_side
 from benchgate.gate.side_by_side.pairs import Crew, Plan, Side
 from benchgate.gate.side_by_side.rule import Noise, Rule
 from benchgate.gate.side_by_side.statistic import WALL
+from tests.gate.side_by_side.loads import adding, dying_in_its_tenth_call, failing_to_load, hanging
 
 # Any machine's pairs are within this noise: three pairs say "same".
 LOUD, LENIENT = Noise(0.5, 0.0), Rule(margin=0.9, excluded=0.99)
 SHORT = Plan(block_s=0.002, cycles=2, timeout_s=60.0)
-
-
-def adding() -> Callable[[], int]:
-    return lambda: sum(range(1000))
-
-
-def dying_in_its_tenth_call() -> Callable[[], None]:
-    calls: list[int] = []
-
-    def call() -> None:
-        calls.append(1)
-        time.sleep(0.004)
-        if len(calls) == 10:
-            os.kill(os.getpid(), signal.SIGSEGV)
-
-    return call
-
-
-def failing_to_load() -> Callable[[], None]:
-    raise ValueError("no such weights")
-
-
-def hanging() -> Callable[[], None]:
-    return lambda: time.sleep(3600)
 
 
 def compared(candidate: Callable[[], Callable[[], object]], plan: Plan = SHORT):

@@ -102,7 +102,7 @@ class Crew:
 
     def __init__(self, side: Side) -> None:
         self._side = side
-        self._preload = tuple(dict.fromkeys([timed.__name__, *side.preload]))
+        self._preload = tuple(dict.fromkeys(["cloudpickle", timed.__name__, *side.preload]))
         self._zygote: Zygote | None = None
         self.fresh = "" if side.device in FORKING_DEVICES else f"a process with {side.device} in it is not forked"
 
