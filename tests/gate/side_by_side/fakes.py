@@ -31,9 +31,9 @@ class World:
     cpus: list[Any] = field(default_factory=list)
     alive: int = 0
 
-    def crew(self, scripts: dict[str, Script]) -> Callable[[Side], FakeCrew]:
+    def crew(self, scripts: dict[str, Script]) -> Callable[[Side, int], FakeCrew]:
         """A factory of crews; a side's script is found by what its `load` gives."""
-        return lambda side: FakeCrew(self, str(side.load()), scripts[str(side.load())])
+        return lambda side, seed: FakeCrew(self, str(side.load()), scripts[str(side.load())])
 
 
 @dataclass

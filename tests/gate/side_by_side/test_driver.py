@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -65,8 +66,8 @@ def test_a_seed_gives_the_same_orders():
         orders.append([pair.order for pair in made])
     assert orders[0] == orders[1] != orders[2]
     # In turn: each cycle has both sides once.
-    assert all({order[i : i + 2] for i in range(0, 16, 2)} <= {"AB", "BA"} for order in orders[0])
-    assert all(len(order) == 16 for order in orders[0])
+    assert all({order[i : i + 2] for i in range(0, 32, 2)} <= {"AB", "BA"} for order in orders[0])
+    assert all(len(order) == 32 for order in orders[0])
 
 
 def test_without_a_seed_one_is_drawn_and_kept():
@@ -74,7 +75,7 @@ def test_without_a_seed_one_is_drawn_and_kept():
     assert isinstance(found.seed, int)
 
 
-@pytest.mark.parametrize(("call_s", "cycles"), [(20e-6, 8), (0.04, 8), (0.25, 8), (0.5, 4), (1.01, 2), (20.0, 2)])
+@pytest.mark.parametrize(("call_s", "cycles"), [(20e-6, 16), (0.03, 16), (0.125, 16), (0.25, 8), (1.01, 2), (20.0, 2)])
 def test_long_calls_have_fewer_blocks(call_s, cycles):
     assert Plan().cycles_for(call_s) == cycles
 
@@ -115,11 +116,11 @@ def test_a_candidate_that_leaks_is_inconclusive():
     leaking = Script(rss_bytes=lambda block: (100 + 20 * max(block, 0)) * MIB)
     found, _ = compared(Script(), leaking)
     assert found.kind == "inconclusive"
-    assert "the candidate grows while it runs: by 140 MiB in 32 calls" in str(found)
+    assert "the candidate grows while it runs: by 300 MiB in 48 calls" in str(found)
 
 
 def test_a_candidate_that_slows_down_while_it_runs_is_never_the_same():
-    slowing = Script(lambda worker, block: 0.0080 * 1.06 ** max(block, 0))
+    slowing = Script(lambda worker, block: 0.0080 * 1.03 ** max(block, 0))
     found, _ = compared(Script(), slowing)
     assert found.kind == "inconclusive"
     assert "slows down" in found.reason
@@ -129,7 +130,7 @@ def test_sides_that_do_not_fit_together_are_loaded_one_after_the_other():
     world = World()
     pairs = Pairs(
         (OLD, NEW),
-        tuple(world.crew({"old": Script(), "new": Script()})(one) for one in (OLD, NEW)),
+        tuple(world.crew({"old": Script(), "new": Script()})(one, 0) for one in (OLD, NEW)),
         Plan(),
         random.Random(0),
         free=lambda: 50 * MIB,
@@ -141,7 +142,7 @@ def test_sides_that_do_not_fit_together_are_loaded_one_after_the_other():
     assert world.alive == 0
     # One was loaded before it was known, then four.
     assert len([line for line in world.log if line.startswith("load")]) == 5
-    assert sum(made.calls) == 4 * 4 * 4
+    assert sum(made.calls) == 4 * 8 * 3
 
 
 def test_memory_that_ends_while_the_second_side_loads_takes_them_apart():
@@ -181,9 +182,16 @@ def test_its_time_being_over_is_inconclusive():
 
 def test_both_sides_share_a_cpu_that_changes_each_cycle(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {4, 5}, raising=False)
-    _, world = compared(Script(), Script(), plan=Plan(pinning="swap"))
-    assert world.cpus[:6] == [{4}, {4}, {5}, {5}, {4}, {4}]
     _, world = compared(Script(), Script())
+    assert world.cpus[:6] == [{4}, {4}, {5}, {5}, {4}, {4}]
+    _, world = compared(Script(), Script(), plan=Plan(pinning="free"))
+    assert set(world.cpus) == {None}
+
+
+def test_sides_on_several_threads_are_not_pinned():
+    world = World()
+    crews = [world.crew({"old": Script(), "new": Script()})(one, 0) for one in (OLD, NEW)]
+    Pairs((OLD, replace(NEW, threads=2)), tuple(crews), Plan(), random.Random(0)).make(0)
     assert set(world.cpus) == {None}
 
 

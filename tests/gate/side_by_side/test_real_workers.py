@@ -72,6 +72,20 @@ def test_a_crew_forks_and_gets_over_a_killed_zygote():
         crew.close()
 
 
+def test_both_sides_of_a_zygote_pair_have_the_same_hashes_and_the_next_others():
+    crews = [Crew(Side(adding), seed=3) for _ in range(2)]
+    found = []
+    for _ in range(2):
+        workers = [crew.worker() for crew in crews]
+        found.append([worker.call(hash, "text") for worker in workers])
+        for worker, crew in zip(workers, crews, strict=True):
+            worker.close()
+            crew.renew()
+    (first, also_first), (second, also_second) = found
+    assert (first, second) == (also_first, also_second)
+    assert first != second
+
+
 def test_a_device_with_a_driver_is_not_forked():
     crew = Crew(Side(adding, device="cuda"))
     worker = crew.worker()

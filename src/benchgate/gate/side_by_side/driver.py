@@ -23,7 +23,7 @@ def side_by_side(
     seed: int | None = None,
     budget_s: float | None = None,
     on_pair: Callable[[Pair], None] | None = None,
-    crew: Callable[[Side], Team] = Crew,
+    crew: Callable[[Side, int], Team] = Crew,
     clock: Callable[[], float] = time.monotonic,
 ) -> Verdict:
     """Return the verdict on the candidate's calls against the baseline's.
@@ -42,7 +42,7 @@ def side_by_side(
         assert not verdict.fails(), verdict
     """
     chosen = random.SystemRandom().getrandbits(32) if seed is None else seed
-    crews = (crew(baseline), crew(candidate))
+    crews = (crew(baseline, chosen), crew(candidate, chosen))
     pairs = Pairs((baseline, candidate), crews, plan, random.Random(chosen), clock=clock)
     start = clock()
     try:

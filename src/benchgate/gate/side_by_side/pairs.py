@@ -34,29 +34,32 @@ FEWEST_CYCLES = 2
 class Side:
     """One side of a comparison. `load()` is called in a worker and gives the call to time; both must be picklable.
 
-    `preload` are modules that its zygote imports, `environment` what its processes have beside this one's.
+    `preload` are modules that its zygote imports, `environment` what its processes have beside this one's. `threads`
+    are those that compute: work on one is pinned, see Plan.
     """
 
     load: Callable[[], Callable[[], Any]]
     preload: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
+    threads: int = 1
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a pair is made: `cycles` blocks a side of at least `block_s` seconds, fewer where `pair_s` is over before.
 
-    `workers` a side are alive at once and take turns. `pinning`: "free", or "swap" for one CPU that both sides share
-    in a cycle, another one in the next. `together` False loads the sides one after the other, None only where the
+    `workers` a side are alive at once and take turns. `pinning` "swap": where both sides compute on one thread they
+    share a CPU in a cycle and another one in the next, so that a neighbour on one CPU, or on its sibling, meets both;
+    "free": the system places them. `together` False loads the sides one after the other, None only where the
     memory does not hold both. `timeout_s` is for loading and for one block.
     """
 
-    block_s: float = 0.04
-    cycles: int = 8
+    block_s: float = 0.03
+    cycles: int = 16
     pair_s: float = 4.0
     workers: int = 1
-    pinning: Literal["free", "swap"] = "free"
+    pinning: Literal["free", "swap"] = "swap"
     together: bool | None = None
     timeout_s: float = 600.0
 
@@ -98,12 +101,19 @@ class Team(Protocol):
 
 
 class Crew:
-    """The workers of one side, forks of its zygote where that can be; `fresh` says why it cannot."""
+    """The workers of one side, forks of its zygote where that can be; `fresh` says why it cannot.
 
-    def __init__(self, side: Side) -> None:
+    `seed` is that of both sides: Python's hashes, and with them the layout of sets and dictionaries, are the same in
+    both zygotes of a pair and others in the next.
+    """
+
+    def __init__(self, side: Side, seed: int = 0) -> None:
         self._side = side
+        self._seeds = random.Random(seed)
         self._preload = tuple(dict.fromkeys(["cloudpickle", timed.__name__, *side.preload]))
         self._zygote: Zygote | None = None
+        self._environment: dict[str, str] = {}
+        self.renew()
         self.fresh = "" if side.device in FORKING_DEVICES else f"a process with {side.device} in it is not forked"
 
     def worker(self) -> Running:
@@ -116,17 +126,19 @@ class Crew:
             except CannotFork:
                 # Somebody killed it: the next one is as good.
                 self.close()
-        return workers.start(self._preload, self._side.environment, self.fresh)
+        return workers.start(self._preload, self._environment, self.fresh)
 
     def _started(self) -> Zygote | None:
         try:
-            return Zygote(self._preload, self._side.environment)
+            return Zygote(self._preload, self._environment)
         except CannotFork as reason:
             self.fresh = str(reason)
             return None
 
     def renew(self) -> None:
         self.close()
+        hashes = str(self._seeds.randrange(2**32))
+        self._environment = {"PYTHONHASHSEED": hashes, **self._side.environment}
 
     def close(self) -> None:
         if self._zygote is not None:
@@ -157,7 +169,8 @@ class Pairs:
         self._sides, self._crews, self._plan, self._rng = sides, crews, plan, rng
         self._free, self._clock = free, clock
         self._apart = plan.together is False
-        self._cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        pinned = plan.pinning == "swap" and all(side.threads == 1 and side.device == "cpu" for side in sides)
+        self._cpus = sorted(os.sched_getaffinity(0)) if pinned and hasattr(os, "sched_getaffinity") else []
 
     @property
     def apart(self) -> bool:
@@ -226,9 +239,7 @@ class Pairs:
         return blocks, order
 
     def _cpu_of(self, cycle: int) -> frozenset[int] | None:
-        if self._plan.pinning == "free" or not self._cpus:
-            return None
-        return frozenset({self._cpus[cycle % len(self._cpus)]})
+        return frozenset({self._cpus[cycle % len(self._cpus)]}) if self._cpus else None
 
     def _begin(self, number: int, alive: list[tuple[int, Running]]) -> Begun:
         """Start a worker of a side, put it with those alive, load and warm up."""
