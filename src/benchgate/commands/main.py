@@ -20,6 +20,7 @@ from benchgate.core import BenchgateError
 VERBS = {
     "fetch": "get the files that the benchmarks of this folder need, into the cache",
     "doctor": "show machine, devices, runtimes, caches, and what makes this a noisy machine",
+    "calibrate": "measure this machine's noise side by side, and which slowdowns the gate finds in it",
     "gate": "compare two stored results; exit 0 good, 1 worse, 2 cannot say",
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",

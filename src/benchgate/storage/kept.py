@@ -19,7 +19,7 @@ from benchgate.storage.artifacts import content
 from benchgate.storage.building import MANIFEST, Manifest, damage, read_manifest
 
 # All that benchgate itself puts into the cache; anything else in the folder is somebody else's.
-PARTS = ("artifacts", "assets", "downloads", "partial", "trained", "digests.sqlite")
+PARTS = ("artifacts", "assets", "calibration", "downloads", "partial", "trained", "digests.sqlite")
 
 
 @dataclass(frozen=True)

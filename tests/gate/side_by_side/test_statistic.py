@@ -135,3 +135,12 @@ def test_a_pair_tells_growth_and_calls():
     unknown = [a_block([1.0], rss_bytes=None)]
     found = pair_of(growing, unknown, 2, "ABBA", 1.5)
     assert (found.grown, found.calls, found.zygote, found.order, found.wall_s) == ((3, 0), (24, 1), 2, "ABBA", 1.5)
+
+
+def test_a_pair_tells_how_its_blocks_scatter():
+    """Deviations 0, 0.1, 0.1 of one side and 0, 0, 0 of the other: their median is 0; of 0.1, 0, 0.1 and 0.2, 0, 0.2
+    it is 0.1."""
+    at = [a_block([math.exp(x)]) for x in (-0.1, 0.0, 0.1)]
+    wide = [a_block([math.exp(x)]) for x in (-0.2, 0.0, 0.2)]
+    assert pair_of(at, [a_block([1.0])] * 3, 0).block_sd == pytest.approx(0.0)
+    assert pair_of(at, wide, 0).block_sd == pytest.approx(1.4826 * 0.1)

@@ -14,9 +14,8 @@ import numpy as np
 
 from benchgate.core import DataError
 from benchgate.gate.side_by_side.rule import CLIP_SD, COST_OF_CENTRE, Noise
+from benchgate.gate.side_by_side.statistic import MAD_TO_SD
 
-# The share of a normal variance that stays when it is clipped at three sd of a robust scale is all but 1 %.
-MAD_TO_SD = 1.4826
 # Pairs that scatter less than clocks can tell are not believed.
 LEAST_SD = 0.001
 
@@ -42,7 +41,10 @@ def clipped_sd(deviations: Sequence[float]) -> float:
     must not make the rule blind."""
     values = np.abs(np.asarray(deviations, dtype=np.float64))
     if not len(values) or not np.isfinite(values).all():
-        raise DataError(f"{len(values)} deviations, all finite ones needed: calibrate again")
+        raise DataError(
+            f"{len(values)} pairs that count, and finite ones, are no noise: calibrate again with more pairs, or with "
+            "less beside it"
+        )
     scale = MAD_TO_SD * float(np.median(values))
     clipped = np.minimum(values, CLIP_SD * scale) if scale > 0 else values
     return math.sqrt(float((clipped**2).mean()))

@@ -27,6 +27,8 @@ CPU: Statistic = "CPU"
 ELSEWHERE = 0.02
 # Of the time that it was not queueing a call must have been on a CPU this much for CPU time to say what it costs.
 BUSY = 0.95
+# What the median of absolute deviations of a normal variable must be multiplied by.
+MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Pair:
 
     `trend` is how much more the candidate slowed down (log) from the first to the last blocks than the baseline did;
     `grown` the resident bytes that each side took more after its last block than after its first; `wall_s` what the
-    pair took altogether.
+    pair took altogether; `block_sd` the spread of its blocks around their side's median (log).
     """
 
     shifts: Mapping[Statistic, float]
@@ -62,6 +64,7 @@ class Pair:
     calls: tuple[int, int] = (0, 0)
     wall_s: float = 0.0
     order: str = ""
+    block_sd: float = 0.0
 
 
 def p25(values: Sequence[float]) -> float:
@@ -149,7 +152,18 @@ def pair_of(
         (_calls(baseline), _calls(candidate)),
         wall_s,
         order,
+        _spread(baseline, candidate),
     )
+
+
+def _spread(*sides: Sequence[Block]) -> float:
+    """Robust standard deviation of the sides' log block levels around the median of each, by the wall."""
+    off = []
+    for side in sides:
+        levels = [math.log(p25(block.wall)) for block in side]
+        middle = statistics.median(levels)
+        off += [abs(level - middle) for level in levels]
+    return MAD_TO_SD * statistics.median(off)
 
 
 def _grown(blocks: Sequence[Block]) -> int:

@@ -1,0 +1,147 @@
+"""`benchgate calibrate`: how far apart two equal sides are measured on this machine, and which slowdowns are found."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchgate import registration
+from benchgate.commands.cells import parse_cell
+from benchgate.core import BenchgateError, Cell, Unavailable, operations
+from benchgate.gate.side_by_side import calibrate as engine
+from benchgate.gate.side_by_side.calibrated import Calibrated, file_of, keep, read
+from benchgate.gate.side_by_side.pairs import Side
+from benchgate.gate.side_by_side.rule import RULE
+from benchgate.gate.side_by_side.workloads import WORKLOADS
+from benchgate.machine.fingerprint import fingerprint
+from benchgate.measuring.run import prepare, resolve
+from benchgate.measuring.timing import Loop
+from benchgate.project import working_folder
+from benchgate.report.grid import Grid, rendered
+
+WIDE = 140
+DEVICE = "cpu"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    built_in = ", ".join(WORKLOADS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{built_in}, or a cell (default: {built_in})")
+    parser.add_argument("-k", metavar="WORD", default="", help="only names and operations that have this word")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of a cell's runtime (default: 1)")
+    parser.add_argument("--zygotes", type=_at_least(2), default=6, metavar="N", help="zygote pairs (default: 6)")
+    parser.add_argument("--pairs", type=_at_least(2), default=4, metavar="N", help="pairs of each (default: 4)")
+    parser.add_argument(
+        "--trials", type=_at_least(0), default=1, metavar="N", help="live comparisons a slowdown (default: 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of orders and simulation (default: 0)")
+    parser.add_argument("--show", action="store_true", help="print what is kept of this machine and measure nothing")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is below {least}")
+        return value
+
+    return number
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    root = registration.load_project(working_folder())
+    machine = fingerprint(DEVICE)
+    if arguments.show:
+        found = list(read(file_of(machine), machine).values())
+        if not found:
+            raise BenchgateError("nothing is calibrated on this machine; run `benchgate calibrate`")
+        _print(found, console)
+        return 0
+    sides = chosen(arguments.names, arguments.k, arguments.threads, root)
+    effort = engine.Effort(arguments.zygotes, arguments.pairs, arguments.trials, arguments.seed)
+    found = []
+    for name, side in sides.items():
+        found.append(engine.calibrate(name, side, effort=effort, said=console.print))
+        path = keep(found[-1], machine)
+    _print(found, console)
+    console.print(f"kept in {path}")
+    return 0
+
+
+def chosen(names: list[str], word: str, threads: int, root: Path) -> dict[str, Side]:
+    """Return the sides by name: built-in workloads, and `cell operation` for each operation of a cell.
+
+    Raises UnknownName, Unavailable, BenchgateError where `word` leaves nothing.
+    """
+    found: dict[str, Side] = {}
+    for name in names or list(WORKLOADS):
+        if name in WORKLOADS:
+            found[name] = Side(WORKLOADS[name].load, WORKLOADS[name].preload)
+        else:
+            found.update(_operations(parse_cell(name), threads, root))
+    left = {name: side for name, side in found.items() if word in name}
+    if not left:
+        raise BenchgateError(f"-k {word!r} leaves nothing of: {', '.join(found)}")
+    return left
+
+
+def _operations(cell: Cell, threads: int, root: Path) -> Mapping[str, Side]:
+    of = resolve(cell)
+    if reason := of.missing():
+        raise Unavailable(f"{cell}: {reason}")
+    preload = tuple(of.runtime.needs)
+    return {
+        f"{cell} {name}": Side(
+            functools.partial(load_cell, cell, name, threads, root), preload, device=cell.device, threads=threads
+        )
+        for name in operations(of.task)
+    }
+
+
+def load_cell(cell: Cell, operation: str, threads: int, root: Path) -> Callable[[], Any]:
+    """Return the call of one operation of a cell, loaded in this process, on the task's own inputs."""
+    registration.load_project(root)
+    work = prepare(resolve(cell).load(threads), operation, {}, Loop()).work
+    if work.begin is not None:
+        work.begin()
+    call = work.started()
+    if work.prepare is None:
+        return call
+    before = work.prepare
+
+    def prepared() -> Any:
+        before()
+        return call()
+
+    return prepared
+
+
+def _print(found: list[Calibrated], console: Console) -> None:
+    rows = tuple(engine.summary(found))
+    notes = tuple(filter(None, (engine.meaningless(one, RULE) for one in found)))
+    grid = Grid("calibration of this machine", engine.COLUMNS, rows, notes)
+    print(rendered([grid], "terminal", max(console.width, WIDE)), end="")
+    live = tuple(
+        (
+            one.name,
+            trial.how or "none",
+            f"{trial.share:.0%}",
+            trial.trials,
+            trial.regressed,
+            trial.same,
+            _told(trial.change),
+        )
+        for one in found
+        for trial in one.found
+    )
+    if live:
+        columns = ("name", "injected", "share", "comparisons", "regressed", "same", "measured")
+        print(rendered([Grid("live comparisons", columns, live)], "terminal", max(console.width, WIDE)), end="")
+
+
+def _told(change: float | None) -> str:
+    return "-" if change is None else f"{change:+.1%}"
