@@ -42,7 +42,7 @@ def head(cells: Sequence[str]) -> Iterator[str]:
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.2f}" if share < 0.01 else f"{100 * share:.0f}"
+    return f"{100 * share:.2f}" if 0 < share < 0.01 else f"{100 * share:.0f}"
 
 
 def simulated(trials: int) -> Iterator[str]:

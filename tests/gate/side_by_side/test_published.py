@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import subprocess
 import sys
@@ -37,3 +39,12 @@ def test_a_folder_without_recordings_is_named(tmp_path):
     assert done.returncode != 0
     assert done.stderr.startswith(str(tmp_path))
     assert "--data or BENCHGATE_DATA" in done.stderr
+
+
+def test_the_docs_show_what_the_script_prints(monkeypatch):
+    """The first rows, made again: a change of the rule that nobody published fails here."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    script = importlib.import_module("gate_simulation")
+    docs = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8").splitlines()
+    lines = [*itertools.islice(script.simulated(20_000), 3), *itertools.islice(script.misled(20_000), 3)]
+    assert [line for line in lines if line not in docs] == []
