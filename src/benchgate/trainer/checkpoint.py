@@ -72,7 +72,7 @@ def load(
 
 
 def _moments(module: Any, tensors: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """What AdamW keeps of each parameter by its number. Raises DataError where one is not of its parameter's shape."""
+    """AdamW's state of each parameter by its number. Raises DataError for one that is not of its parameter's shape."""
     shapes = [parameter.shape for parameter in module.parameters()]
     moments: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():

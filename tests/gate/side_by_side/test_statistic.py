@@ -77,10 +77,15 @@ def test_queueing_is_taken_out_and_a_sleep_is_not():
 
 def test_work_of_other_threads_leaves_the_wall_alone():
     block = a_block([0.010] * 4, elsewhere=0.021)
-    assert rounds_of(block, CORRECTED) is None
-    assert rounds_of(block, CPU) is None
     assert set(shifts([a_block([0.010])], [block])) == {WALL}
+    assert set(shifts([block], [a_block([0.010])])) == {WALL}
     assert set(shifts([a_block([0.010])], [a_block([0.010], elsewhere=0.02)])) == {WALL, CORRECTED, CPU}
+
+
+def test_threads_that_fall_asleep_in_the_first_block_decide_nothing():
+    asleep = [a_block([0.010] * 4, elsewhere=0.3), *[a_block([0.010] * 4)] * 15]
+    assert set(shifts(asleep, [a_block([0.010] * 4)] * 16)) == {WALL, CORRECTED, CPU}
+    assert set(shifts(asleep[:8], [a_block([0.010] * 4)] * 16)) == {WALL}
 
 
 def test_without_the_systems_counter_the_wall_decides():

@@ -81,7 +81,7 @@ def rounds_of(block: Block, statistic: Statistic) -> Sequence[float] | None:
     """Return the seconds of a block's rounds by one statistic, None where it does not fit or was not recorded."""
     if statistic == WALL:
         return block.wall
-    if block.delay is None or block.elsewhere > ELSEWHERE:
+    if block.delay is None:
         return None
     # The two counters are not read in the same instant: what was waited is never more than what was not computed.
     corrected = [max(wall - delay, cpu) for wall, delay, cpu in zip(block.wall, block.delay, block.cpu, strict=True)]
@@ -96,10 +96,14 @@ def hodges_lehmann(baseline: Sequence[float], candidate: Sequence[float]) -> flo
 
 
 def shifts(baseline: Sequence[Block], candidate: Sequence[Block]) -> dict[Statistic, float]:
-    """Log ratios by each statistic that fits all blocks of both sides; by the wall always."""
+    """Log ratios by each statistic that fits all blocks of both sides; by the wall always.
+
+    How much other threads did is told over the whole pair: a pool that falls asleep in the first block decides nothing.
+    """
     found = {}
-    every: tuple[Statistic, ...] = (WALL, CORRECTED, CPU)
-    for statistic in every:
+    alone = all(_share(side, [b.elsewhere * b.seconds for b in side]) <= ELSEWHERE for side in (baseline, candidate))
+    fitting: tuple[Statistic, ...] = (WALL, CORRECTED, CPU) if alone else (WALL,)
+    for statistic in fitting:
         sides = [[rounds_of(block, statistic) for block in side] for side in (baseline, candidate)]
         levels = [[math.log(p25(rounds)) for rounds in side if rounds is not None] for side in sides]
         if [len(side) for side in levels] == [len(baseline), len(candidate)]:

@@ -75,7 +75,8 @@ class Verdict:
     def __str__(self) -> str:
         parts: list[str] = [self.kind]
         if self.change is not None:
-            parts.append(f": {self.change} by {self.statistic}, {self.pairs} pairs of {self.zygotes} zygote pairs")
+            how = f" by {self.statistic}, {self.pairs} pairs of {self.zygotes} zygote pairs" if self.statistic else ""
+            parts.append(f": {self.change}{how}" if self.statistic else f": {self.change.value:+.2%}")
         if self.dropped:
             parts.append(f", {self.dropped} dropped")
         if self.reason:

@@ -36,7 +36,7 @@ def check(path: Path) -> None:
 
 
 class _Wrong(Exception):
-    """What is wrong with the header."""
+    """A header that is wrong; the message says how."""
 
 
 class _Walk:
