@@ -27,8 +27,7 @@ ALLOWED = {
     "runtimes": {"tasks", "storage", "machine", "schemes"},
     "gate": {"results", "machine", "storage"},
     "testing": {"machine"},
-    "registration": {"tasks", "runtimes", "schemes", "transforms", "project"},
-    "project": {"gate"},
+    "registration": {"tasks", "runtimes", "schemes", "transforms", "storage"},
 }
 # What is further up is not told apart here: it may import everything but what is above it.
 UPPER = ("measuring", "report", "executors", "trainer", "serving", "pytest_plugin", "commands")

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from benchgate.core import BenchgateError, Model, models
-from benchgate.project import find_root
+from benchgate.storage.project import find_root
 from benchgate.tasks.causal_lm.models import from_name
 from benchgate.tasks.text2text import models as text2text_models
 

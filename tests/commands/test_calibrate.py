@@ -13,7 +13,7 @@ from benchgate.gate.side_by_side import calibrate as engine
 from benchgate.gate.side_by_side.calibrated import file_of, read
 from benchgate.gate.side_by_side.workloads import WORKLOADS
 from benchgate.machine.fingerprint import fingerprint
-from benchgate.project import working_folder
+from benchgate.storage.project import working_folder
 from tests.gate.side_by_side.test_calibrate import calibrated
 
 

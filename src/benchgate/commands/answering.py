@@ -9,8 +9,8 @@ from benchgate import registration
 from benchgate.commands.cells import add_cell_arguments, chosen_cell
 from benchgate.core import BenchgateError, Unavailable
 from benchgate.machine.packages import missing_packages
-from benchgate.project import working_folder
 from benchgate.serving.reformulate import Reformulator, load_reformulator
+from benchgate.storage.project import working_folder
 from benchgate.tasks.text2text.models import TASK
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from benchgate import registration
 from benchgate.commands.exits import WORSE
 from benchgate.measuring import building
-from benchgate.project import working_folder
 from benchgate.report.building import print_built
+from benchgate.storage.project import working_folder
 from benchgate.tasks.text2text import rewrites
 
 

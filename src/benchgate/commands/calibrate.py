@@ -21,8 +21,8 @@ from benchgate.gate.side_by_side.workloads import WORKLOADS
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.measuring.run import prepare, resolve
 from benchgate.measuring.timing import Loop
-from benchgate.project import working_folder
 from benchgate.report.grid import Grid, rendered
+from benchgate.storage.project import working_folder
 
 WIDE = 140
 DEVICE = "cpu"

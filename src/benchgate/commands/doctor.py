@@ -7,8 +7,8 @@ import argparse
 from rich.console import Console
 
 from benchgate import registration
-from benchgate.project import working_folder
 from benchgate.report.inventory import print_doctor
+from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

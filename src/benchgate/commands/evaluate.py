@@ -11,10 +11,10 @@ from benchgate import registration
 from benchgate.commands.cells import add_cell_arguments, chosen_cell
 from benchgate.machine.devices import usable_cores
 from benchgate.measuring.evaluate import Order, evaluate
-from benchgate.project import working_folder
 from benchgate.report.evaluation import evaluation_tables
 from benchgate.report.grid import rendered
 from benchgate.results import write_records
+from benchgate.storage.project import working_folder
 from benchgate.tasks.text2text.models import TASK
 
 # Columns that the table needs; a narrow terminal wraps it.

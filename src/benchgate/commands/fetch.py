@@ -7,9 +7,9 @@ import argparse
 from rich.console import Console
 
 from benchgate import registration
-from benchgate.project import working_folder
 from benchgate.report.inventory import asset_table
 from benchgate.storage.assets import PackageFile, assets, fetch
+from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

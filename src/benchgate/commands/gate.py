@@ -9,8 +9,8 @@ from rich.console import Console
 
 from benchgate import registration
 from benchgate.commands.exits import WORSE
-from benchgate.project import working_folder
 from benchgate.report.verdicts import judge_files
+from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,8 @@ from rich.table import Table
 from benchgate import registration
 from benchgate.core import BenchgateError, models
 from benchgate.machine.devices import devices
-from benchgate.project import working_folder
 from benchgate.report.units import human
+from benchgate.storage.project import working_folder
 from benchgate.trainer import history
 from benchgate.trainer.models import TrainedModel, read_report
 from benchgate.trainer.recipe import Recipe

@@ -18,7 +18,6 @@ from benchgate.machine import workers
 from benchgate.machine.limits import parse_bytes
 from benchgate.measuring.matrix import expand
 from benchgate.measuring.meters import meters
-from benchgate.project import read_settings
 from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
 from benchgate.pytest_plugin.items import cell_of, own_modules, params_of
@@ -29,6 +28,7 @@ from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines
 from benchgate.results import Record
 from benchgate.storage import resumable
 from benchgate.storage.journal import Journal
+from benchgate.storage.project import read_settings
 
 JOURNALS = Path(".benchmarks")
 BASELINES = pytest.StashKey[Baselines | BenchgateError]()

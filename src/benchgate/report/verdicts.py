@@ -13,10 +13,10 @@ from benchgate.gate.baselines import Baselines
 from benchgate.gate.compare import compare_sessions
 from benchgate.gate.findings import Finding, failing
 from benchgate.gate.policy import parse_policy
-from benchgate.project import read_settings
 from benchgate.report.escape import visible
 from benchgate.report.summary import not_compared
 from benchgate.results import Record, ResultsError, read_records
+from benchgate.storage.project import read_settings
 
 
 def judge_files(baseline: Path, current: Path, strict: bool, junit: Path | None, console: Console, root: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Both sides prove what they ran: hashes of the project's modules that were loaded, of artifacts, versions of packages.
+"""Proofs of what both sides ran: hashes of the project's modules that were loaded, of artifacts, versions of packages.
 
 `loaded(tree)` runs in a worker after a call. Where everything is equal nothing needs to be timed.
 """
@@ -20,7 +20,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Proof:
-    """What one side ran: path below its tree -> SHA-256 of each module, artifact -> content, package -> version.
+    """All that one side ran: path below its tree -> SHA-256 of each module, artifact -> content, package -> version.
 
     `outside` are files of modules that are in no package folder and not below its tree either.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchgate.core import BenchgateError
-from benchgate.project import find_root, read_settings
+from benchgate.storage.project import find_root, read_settings
 
 
 @pytest.fixture
