@@ -36,5 +36,10 @@ def test_a_slowed_call_takes_its_share_longer(monkeypatch, how, share):
     monkeypatch.setattr(workloads.time, "sleep", sleep)
     longer = slowed(lambda: call, share, how)()
     assert longer() == "answer"
-    assert now[0] + slept[0] == pytest.approx(0.010 * (1 + share), abs=8e-6)
-    assert slept[0] == pytest.approx((0.010 * share - workloads.LATE_S) if how == "sleep" else 0.0, abs=8e-6)
+    spun, asleep = now[0] - 0.010, slept[0]
+    if how == "sleep":
+        assert asleep == pytest.approx(0.010 * share - workloads.LATE_S, abs=1e-6)
+        assert spun == pytest.approx(0.0, abs=8e-6)
+    else:
+        assert spun == pytest.approx(0.010 * share, abs=8e-6)
+        assert asleep == 0.0

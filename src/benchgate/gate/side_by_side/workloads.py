@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 Load = Callable[[], Callable[[], Any]]
 How = Literal["spin", "sleep"]
-# A sleep is late by about this much (s), and shorter by it: what is not slept is spun.
+# A sleep is late by about this much (s): it is asked for that much shorter, and less than it is spun.
 LATE_S = 60e-6
 TEXT = "the quick brown fox jumps over the lazy dogs and runs through thick underbrush towards its burrow; " * 12
 PIECES = ("th", "the", "qu", "ick", "br", "own", "ro", "und", "er", "ing", "s ", " an", "and", "ju", "mp", "ow")
@@ -100,7 +100,7 @@ def _load_slowed(load: Load, share: float, how: How) -> Callable[[], Any]:
         added = share * (used - start)
         if how == "sleep" and added > LATE_S:
             time.sleep(added - LATE_S)
-            added = LATE_S
+            return found
         while time.thread_time() < used + added:
             pass
         return found
