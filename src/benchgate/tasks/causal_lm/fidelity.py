@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchgate.core import DataError, InvalidOutput, Metric
+from benchgate.core.metrics import metric
 from benchgate.storage.download import progress
 from benchgate.tasks.causal_lm.passages import Passages, encode_pair
 from benchgate.tasks.causal_lm.session import LMSession
@@ -70,10 +71,10 @@ class Fidelity:
         kl, agreed, change = (self._ratio(column) for column in (1, 2, 3))
         n = self.passages
         return {
-            "kl_mean": Metric(kl[0], "nat", "lower", n, *kl[1:], method),
-            "kl_p99": Metric(self._p99(), "nat", "lower", self.tokens, method=f"{about}; 99th percentile, within 1 %"),
-            "agreement_top1": Metric(agreed[0], "1", "higher", n, *agreed[1:], method),
-            "log_perplexity_delta": Metric(change[0], "nat", "lower", n, *change[1:], method),
+            "kl_mean": _metric("kl_mean", kl, n, method),
+            "kl_p99": metric("kl_p99", self._p99(), n=self.tokens, method=f"{about}; 99th percentile, within 1 %"),
+            "agreement_top1": _metric("agreement_top1", agreed, n, method),
+            "log_perplexity_delta": _metric("log_perplexity_delta", change, n, method),
         }
 
     def _p99(self) -> float:
@@ -96,6 +97,11 @@ class Fidelity:
         error = math.sqrt(max(residual, 0.0) / (n - 1) / n) / (tokens / n)
         half = float(t.ppf(0.975, n - 1)) * error
         return ratio, ratio - half, ratio + half
+
+
+def _metric(name: str, found: tuple[float, float | None, float | None], passages: int, method: str) -> Metric:
+    value, low, high = found
+    return metric(name, value, n=passages, low=low, high=high, method=method)
 
 
 def compare(reference: LMSession, compressed: LMSession, model: Any, data: Passages) -> dict[str, Metric]:

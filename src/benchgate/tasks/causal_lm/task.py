@@ -174,7 +174,10 @@ def summarize(scores: Sequence[Score], data: Passages) -> dict[str, Metric]:
         hits = tuple(float(score.rank <= k) for score in scores)
         share = stats.proportion(int(sum(hits)), len(hits))
         method = f"all target tokens within the top {k}, {about}; Wilson interval"
-        found[f"top{k}"] = Metric(share.value, "1", "higher", share.n, share.low, share.high, method, hits)
+        # Any k has what the table says of k = 1.
+        found[f"top{k}"] = metric(
+            "top1", share.value, n=share.n, low=share.low, high=share.high, method=method, examples=hits
+        )
     nll = stats.mean([score.nll for score in scores])
     found["perplexity"] = metric(
         "perplexity",
