@@ -18,10 +18,10 @@ from benchgate.results import records_of
 
 pytestmark = pytest.mark.full
 TESTS = (
-    "benchmarks/test_language_model.py::test_prefill",
     "benchmarks/test_language_model.py::test_decode",
     "benchmarks/test_training_step.py::test_operations",
 )
+SCHEMES = ["--cell-scheme=fp32", "--cell-scheme=int8-weight-only", "--cell-scheme=int4-weight-only"]
 BUSY = "while 1: pass"
 TIME = "latency_median_s"
 RIGHT = 0.15
@@ -33,15 +33,17 @@ PEAK = 0.02
 
 def measured(root, out, *options, tests=TESTS, neighbours=0):
     """Records by key of a run of its own, beside so many busy processes; no cell fails for its time."""
-    command = [sys.executable, "-m", "pytest", *tests, "--benchmark-only", "--cell-runtime=torch", "-q"]
-    command += ["--cell-runtime=torch-training", f"--benchmark-json={out}", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", *tests, "--benchmark-only", "-q"]
+    command += [f"--benchmark-json={out}", "-p", "no:cacheprovider", *options]
+    command += SCHEMES
     with ExitStack() as busy:
         for _ in range(neighbours):
             process = busy.enter_context(subprocess.Popen([sys.executable, "-c", BUSY]))
             busy.callback(process.kill)
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    return {record.key: record for record in records_of(json.loads(out.read_text(encoding="utf-8")), str(out))}
+    records = records_of(json.loads(out.read_text(encoding="utf-8")), str(out))
+    return {record.key: record for record in records if TIME in record.metrics}
 
 
 def is_marked(record):
@@ -72,7 +74,7 @@ def test_the_order_of_cells_does_not_matter(pytestconfig, tmp_path):
     """Five random orders: medians within three standard deviations between processes, or marked."""
     root, runs = pytestconfig.rootpath, []
     collected = subprocess.run(
-        [sys.executable, "-m", "pytest", *TESTS, "--collect-only", "-q", "--cell-runtime=torch"],
+        [sys.executable, "-m", "pytest", *TESTS, "--collect-only", "-q", *SCHEMES],
         cwd=root, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     tests = [line for line in collected.splitlines() if "::" in line]
