@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchgate.core.metrics import Row
 from benchgate.results import Record
 
@@ -18,5 +20,11 @@ def disturbance(row: Row, record: Record) -> str | None:
     """
     if row.group not in GROUPS:
         return None
-    reasons = record.details.get("first_call_disturbed" if row.name == FIRST_CALL else "disturbed") or ()
-    return "; ".join(map(str, reasons)) or None
+    return told(record.details.get("first_call_disturbed" if row.name == FIRST_CALL else "disturbed"))
+
+
+def told(reasons: Any) -> str | None:
+    """The reasons as one text, None for none; whatever a results file holds in their place is a reason too."""
+    if not reasons:
+        return None
+    return "; ".join(map(str, reasons)) if isinstance(reasons, list | tuple) else str(reasons)

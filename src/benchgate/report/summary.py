@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchgate.gate.disturbed import MARK
+from benchgate.gate.disturbed import MARK, told
 from benchgate.gate.findings import Finding
 from benchgate.report.escape import visible
 from benchgate.report.tables import metric_tables
@@ -107,11 +107,11 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
 
 
 def _disturbed(records: Sequence[Record]) -> Iterator[str]:
-    marked = {r.key: r.details["disturbed"] for r in records if r.details.get("disturbed")}
+    marked = {r.key: text for r in records if (text := told(r.details.get("disturbed"))) is not None}
     if marked:
         cells = f"{len(marked)} cell{'s' if len(marked) > 1 else ''}"
         yield f"disturbed ({MARK}): {cells}, by neighbours on this machine; no baseline, and nothing is decided by them"
-        yield from (f"  {key}: {'; '.join(map(str, reasons))}" for key, reasons in marked.items())
+        yield from (f"  {key}: {text}" for key, text in marked.items())
 
 
 def _general(reason: str) -> str:
