@@ -1,4 +1,4 @@
-"""Times that neighbours disturbed decide nothing, are no baseline, and say so; what does not depend on them is judged."""
+"""Times that neighbours disturbed decide nothing, are no baseline, and say so; the rest is judged as ever."""
 
 from __future__ import annotations
 
