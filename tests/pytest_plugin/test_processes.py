@@ -303,6 +303,23 @@ def test_what_is_defined_anywhere_is_known_there_and_what_cannot_be_sent_says_so
     assert "define it in a module, or run with --cell-executor inline" in said
 
 
+def test_why_there_was_no_fork_is_said(suite):
+    """A package that starts a thread when it is imported: each cell has a fresh interpreter."""
+    text = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    (suite.path / "starts_threads.py").write_text(text, encoding="utf-8")
+    suite.write(EACH.format(models=["quiet"], more=""))
+    test = suite.path / "test_it.py"
+    changed = test.read_text(encoding="utf-8").replace(
+        "default_factory=dict", 'default_factory=lambda: {"starts_threads": ""}'
+    )
+    test.write_text(
+        changed.replace("        assert os.getppid()", "        assert True or os.getppid()"), encoding="utf-8"
+    )
+    said = suite.run()
+    assert "1 passed" in said, said
+    assert "fresh interpreters instead of forks: 2 threads after the imports" in said
+
+
 def test_bad_limits_are_refused_in_one_line(suite):
     suite.write(EACH.format(models=["quiet"], more=""))
     for option, said in {

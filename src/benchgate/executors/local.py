@@ -54,6 +54,7 @@ class Local:
         self._registered: Registered | None = None
         # Modules that loading a cell of a kind imported.
         self._learned: dict[tuple[str, str], tuple[str, ...]] = {}
+        # Reasons why workers were fresh interpreters, for the summary.
         self.fresh: set[str] = set()
 
     def share(self, modules: Iterable[ModuleType]) -> None:

@@ -59,11 +59,6 @@ class InWorker:
             self._learn = None
         return found
 
-    @property
-    def fresh(self) -> str:
-        """Why the worker is no fork, "" where it is one or there is none."""
-        return "" if self._worker is None else self._worker.fresh
-
     def close(self) -> None:
         if self._worker is not None:
             self._worker.close()

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from benchgate.machine import workers
 from benchgate.machine.workers import Worker
-from benchgate.machine.zygotes import CannotFork, Zygote
-
-# Only here calls return when the work is done and no driver has threads of its own after its import.
-FORKING_DEVICES = ("cpu",)
+from benchgate.machine.zygotes import FORKING_DEVICES, CannotFork, Zygote
 
 
 class Pool:

@@ -15,6 +15,8 @@ from typing import Any
 from benchgate.core import BenchgateError
 from benchgate.machine.workers import ANSWER_S, END_S, Worker, death, interpreter
 
+# Only here calls return when the work is done and no driver has threads of its own after its import.
+FORKING_DEVICES = ("cpu",)
 # What numpy's OpenBLAS would start threads for when it is imported; a process with threads must not fork.
 NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 

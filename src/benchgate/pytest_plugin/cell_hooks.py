@@ -285,7 +285,8 @@ class CellHooks:
             from benchgate.report.summary import print_summary
 
             print_summary(terminalreporter, self.suite.summary())
-        for note in [*self.suite.notes, *self.suite.journal.notes]:
+        fresh = [f"benchgate: fresh interpreters instead of forks: {reason}" for reason in sorted(self.local.fresh)]
+        for note in [*self.suite.notes, *self.suite.journal.notes, *fresh]:
             terminalreporter.write_line(note, yellow=True)
 
 

@@ -19,12 +19,10 @@ from benchgate.gate.side_by_side import timed
 from benchgate.gate.side_by_side.statistic import Pair, pair_of
 from benchgate.gate.side_by_side.timed import Begun, Block
 from benchgate.machine import workers
-from benchgate.machine.zygotes import CannotFork, Zygote
+from benchgate.machine.zygotes import FORKING_DEVICES, CannotFork, Zygote
 
 SideName = Literal["baseline", "candidate"]
 NAMES: tuple[SideName, SideName] = ("baseline", "candidate")
-# Only here no driver has threads of its own after its import.
-FORKING_DEVICES = ("cpu",)
 # Of the memory that is free once one side is loaded, the other's may take this share.
 MEMORY_SHARE = 0.9
 FEWEST_CYCLES = 2
