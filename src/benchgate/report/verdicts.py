@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 from rich.console import Console
 
@@ -13,6 +12,7 @@ from benchgate.gate.baselines import Baselines
 from benchgate.gate.compare import compare_sessions
 from benchgate.gate.findings import Finding, failing
 from benchgate.gate.policy import parse_policy
+from benchgate.report import junit
 from benchgate.report.escape import visible
 from benchgate.report.summary import not_compared
 from benchgate.results import Record, ResultsError, read_records
@@ -53,18 +53,10 @@ def print_findings(console: Console, findings: Sequence[Finding], failed: Sequen
 def write_junit(path: Path, current: Sequence[Record], findings: Sequence[Finding], failed: Sequence[Finding]) -> None:
     """One test case a cell (also for those that are gone), failed with the findings that fail it."""
     keys = dict.fromkeys([*(r.key for r in current), *(f.key for f in findings)])
-    suite = ElementTree.Element("testsuite", name="benchgate gate", tests=str(len(keys)))
-    by_key = {key: [f for f in failed if f.key == key] for key in keys}
-    suite.set("failures", str(sum(bool(found) for found in by_key.values())))
+    by_key = {key: tuple(str(f) for f in failed if f.key == key) for key in keys}
     skipped = {r.key: r.reason for r in current if r.outcome == "skipped"}
-    for key in keys:
-        case = ElementTree.SubElement(suite, "testcase", classname="benchgate.gate.compare", name=visible(key))
-        if by_key[key]:
-            lines = [visible(str(finding)) for finding in by_key[key]]
-            ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
-        elif key in skipped:
-            ElementTree.SubElement(case, "skipped", message=visible(skipped[key]))
+    cases = [junit.Case(key, by_key[key], skipped.get(key)) for key in keys]
     try:
-        ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+        path.write_text(junit.as_xml("benchgate gate", "benchgate.gate.compare", cases), encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"{path}: cannot be written ({error.strerror}); give --junit another place") from error
