@@ -24,6 +24,7 @@ VERBS = {
     "calibrate": "measure this machine's noise side by side, and which slowdowns the gate finds in it",
     "gate": "compare two stored results; exit 0 good, 1 worse, 2 cannot say",
     "answers": "show what a gate side by side answered, or turn it into Markdown or JUnit",
+    "history": "show each metric over stored runs, and the commits among which it changed",
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",
