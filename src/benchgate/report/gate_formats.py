@@ -15,20 +15,19 @@ from benchgate.report.escape import visible
 from benchgate.report.gate_markdown import UNDECIDED, as_markdown, changed, headline, rows
 from benchgate.report.grid import Grid
 
-__all__ = ["FORMATS", "annotations", "as_grid", "changed", "checked_path", "write"]
+__all__ = ["FORMATS", "annotations", "as_grid", "changed", "check", "write"]
 
 GROUP = "benchgate.gate.side_by_side"
 GONE = "the baseline has this test, the candidate has not"
 COLUMNS = ("verdict", "test", "metric", "change", "pairs", "what changed, why")
 
 
-def checked_path(path: Path) -> Path:
-    """Return the path. Raises BenchgateError, which names the allowed ones, for a suffix that has no format."""
+def check(path: Path) -> None:
+    """Raises BenchgateError, which names the allowed ones, for a suffix that has no format."""
     if path.suffix.lower() not in FORMATS:
         raise BenchgateError(
             f"{path}: a report ends in {', '.join(FORMATS)}, not in {path.suffix!r}; give it one of these"
         )
-    return path
 
 
 def write(answers: GateAnswers, path: Path, strict: bool) -> None:
@@ -36,7 +35,8 @@ def write(answers: GateAnswers, path: Path, strict: bool) -> None:
 
     Raises BenchgateError for another suffix and for a place that cannot be written.
     """
-    text = FORMATS[checked_path(path).suffix.lower()](answers, strict)
+    check(path)
+    text = FORMATS[path.suffix.lower()](answers, strict)
     try:
         path.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
