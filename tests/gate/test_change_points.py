@@ -78,7 +78,7 @@ def test_eight_runs_are_enough() -> None:
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_false_alarms_on_noise_alone_are_rare(noise: str) -> None:
-    """At most 3 of 300 lines: at a rate of 0.25 %, the highest seen in thousands, 4 or more come once in 130 times."""
+    """At most 1 % of the lines; seeded. docs/history.md has the rates by more of them."""
     assert alarms(noise, runs=12, trials=300) <= 3
 
 
