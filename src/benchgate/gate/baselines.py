@@ -50,10 +50,10 @@ def anchor(row: Row, comparable: Sequence[Record]) -> float:
 
 
 def worse_by(row: Row, now: float, reference: float) -> int:
-    """1 where `now` is worse than `reference` by more than the tolerance, -1 where it is better by more, else 0."""
+    """1 where `now` is worse than `reference` by more than the tolerance and the noise, -1 where better, else 0."""
     worse = now - reference if row.better == "lower" else reference - now
     allowed = row.tolerance or 0.0
-    limit = max(allowed if row.absolute else allowed * abs(reference), row.slack)
+    limit = max(allowed if row.absolute else allowed * abs(reference), row.slack, row.noise * abs(reference))
     # The room lets a change of exactly the tolerance pass in spite of binary fractions.
     room = 1e-12 * max(abs(now), abs(reference))
     if worse > limit + room:

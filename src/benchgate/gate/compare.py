@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from benchgate.core.metrics import Row, row_of
 from benchgate.gate.baselines import Baselines, anchor, worse_by
 from benchgate.gate.comparable import comparable, other_cell, unstable
 from benchgate.gate.disturbed import disturbance
-from benchgate.gate.findings import Finding, Kind
+from benchgate.gate.findings import SUSPICIOUS, Finding, Kind
 from benchgate.gate.policy import Policy, resolved
 from benchgate.results import Record
 
@@ -64,9 +65,8 @@ def _compare_metric(name: str, record: Record, usable: Sequence[Record], baselin
         if not now_disturbed:
             reason = f"the baseline was {reason}"
         return Finding("inconclusive", record.key, name, value, reference, row.tolerance, reason, row.absolute)
-    found = Finding(
-        _verdict(row, value, reference), record.key, name, value, reference, row.tolerance, "", row.absolute
-    )
+    kind = _verdict(row, value, reference)
+    found = Finding(kind, record.key, name, value, reference, row.tolerance, "", row.absolute, row.noise)
     return _drift(found, row, value, quiet) if baselines.newest else found
 
 
@@ -77,20 +77,24 @@ def _row(name: str, record: Record, baseline: Record) -> Row:
 
 
 def _verdict(row: Row, now: float, reference: float) -> Kind:
-    """Worse or better than `reference` by more than the tolerance.
+    """Worse or better than `reference` by more than the tolerance; a time that is worse is suspicious by default.
 
-    NaN and infinity are worse than anything: they compare as false and would otherwise pass.
+    NaN and infinity are worse than anything: they compare as false and would otherwise pass. No noise explains them.
     """
-    return VERDICTS[worse_by(row, now, reference)] if math.isfinite(now) else "regressed"
+    if not math.isfinite(now):
+        return "regressed"
+    found = VERDICTS[worse_by(row, now, reference)]
+    return SUSPICIOUS if row.suspect and found == "regressed" else found
 
 
 def _drift(found: Finding, row: Row, now: float, candidates: Sequence[Record]) -> Finding:
-    """The finding itself, or "drifted": no step was too large, and all together are."""
+    """The finding itself, or "drifted" (of a time suspicious): no step was too large, and all together are."""
     first = anchor(row, candidates)
-    if found.kind == "regressed" or worse_by(row, now, first) <= 0:
+    if found.kind in ("regressed", SUSPICIOUS) or worse_by(row, now, first) <= 0:
         return found
+    kind: Kind = SUSPICIOUS if row.suspect else "drifted"
     reason = f"in small steps; since the run before {found.baseline:.6g} -> {now:.6g}"
-    return Finding("drifted", found.key, found.metric, now, first, row.tolerance, reason, row.absolute)
+    return replace(found, kind=kind, baseline=first, reason=reason)
 
 
 def compare_sessions(current: Sequence[Record], baselines: Baselines, policy: Policy | None = None) -> list[Finding]:

@@ -14,7 +14,9 @@ from benchgate.core import BenchgateError, Cell, DataError, Unavailable, runtime
 from benchgate.executors.local import Local, Settings
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.policy import Policy, parse_policy
+from benchgate.gate.side_by_side.calibrated import noise_for
 from benchgate.machine import workers
+from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.limits import parse_bytes
 from benchgate.measuring.matrix import expand
 from benchgate.measuring.meters import meters
@@ -73,6 +75,7 @@ def activate(config: pytest.Config) -> None:
         Journal(config.rootpath / JOURNALS, _asked_for(config)),
         strict=option.gate_strict,
         accept=option.gate_accept,
+        noise=lambda name, device: noise_for(name, fingerprint(device)),
         patience=Patience.of(option.cell_patience, option.cell_timeout),
     )
     try:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import Cell
+from benchgate.core import Cell, DataError
 from benchgate.core.metrics import row_of
 from benchgate.gate import compare as gate
 from benchgate.gate.baselines import Baselines
-from benchgate.gate.findings import Finding, failing
+from benchgate.gate.findings import Finding, failing, how_to_confirm, suspicious
 from benchgate.gate.policy import Policy, resolved
+from benchgate.gate.side_by_side.rule import ASSUMED, Noise
 from benchgate.measuring.matrix import LeftOut
 from benchgate.pytest_plugin.builds import Builds
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
@@ -31,7 +32,8 @@ class SuiteRun:
     entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
     `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
     the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
-    `regressed` holds what the gate failed in any of them. `patience` and `builds` are the run's.
+    `regressed` holds what the gate failed in any of them. `noise` is this machine's by cell and operation, and device.
+    `patience` and `builds` are the run's.
     """
 
     policy: Policy
@@ -40,6 +42,7 @@ class SuiteRun:
     comparing: bool = False
     strict: bool = False
     accept: bool = False
+    noise: Callable[[str, str], Noise] = lambda name, device: ASSUMED
     tolerances: dict[str, Mapping[str, float]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     collected: set[str] = field(default_factory=set)
@@ -115,11 +118,22 @@ class SuiteRun:
             return []
         if timer is not None:
             record = replace(record, details={**record.details, "timer": timer})
-        self.records[key] = record = resolved(record, self.policy, self.tolerances.get(key))
+        noise = self.noise_of(record)
+        self.records[key] = record = resolved(record, self.policy, self.tolerances.get(key), noise)
         if not self.comparing:
             return []
         self.findings[key] = found = gate.compare(record, self.baselines)
         return failing(found, self.strict)
+
+    def noise_of(self, record: Record) -> Noise:
+        """This machine's calibrated noise for the cell; the assumed one, and a note, where its file is broken."""
+        cell = Cell(**record.cell)
+        try:
+            return self.noise(f"{cell} {record.operation}", cell.device)
+        except DataError as error:
+            note = f"benchgate: noise is assumed, not calibrated: {error}"
+            self.notes += [note] if note not in self.notes else []
+            return ASSUMED
 
     def name(self, marks: Sequence[Mapping[str, Sequence[str]]]) -> None:
         """Keep what the marks of a test name, for who asks for something that none has."""
@@ -137,7 +151,8 @@ class SuiteRun:
 
     def verdict(self, key: str, timer: str | None = None) -> str:
         """Return what fails the cell just measured, "" for nothing. A rerun does not take back a regression."""
-        said = "; ".join(map(str, self.judge(key, timer)))
+        failed = self.judge(key, timer)
+        said = "; ".join(filter(None, [*map(str, failed), how_to_confirm(failed)]))
         earlier = self.regressed.get(key, "")
         if said:
             self.regressed[key] = said
@@ -160,8 +175,9 @@ class SuiteRun:
         self.records[bare.key] = replace(record, outcome=outcome, reason=reason)
 
     def waived(self, key: str) -> bool:
-        """True for regressions that --gate-accept let pass."""
-        return self.accept and bool(failing(self.findings.get(key, []), self.strict))
+        """True for regressions that --gate-accept let pass, and for suspicious times: they are no drift from now on."""
+        found = self.findings.get(key, [])
+        return self.accept and bool(failing(found, self.strict) or suspicious(found))
 
     def header(self) -> list[str]:
         """How many cells are there from an interrupted run, and how many combinations make no sense, by reason."""

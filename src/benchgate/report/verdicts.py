@@ -11,12 +11,15 @@ from rich.console import Console
 
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.compare import compare_sessions
-from benchgate.gate.findings import Finding, failing
+from benchgate.gate.findings import Finding, failing, how_to_confirm, suspicious
 from benchgate.gate.policy import parse_policy
 from benchgate.report.escape import visible
 from benchgate.report.summary import not_compared
 from benchgate.results import Record, ResultsError, read_records
 from benchgate.storage.project import read_settings
+
+# Findings of a metric that are shown although they fail nothing.
+STYLES: dict[str, str | None] = {"improved": None, "suspicious": "yellow"}
 
 
 def judge_files(baseline: Path, current: Path, strict: bool, junit: Path | None, console: Console, root: Path) -> bool:
@@ -36,22 +39,28 @@ def judge_files(baseline: Path, current: Path, strict: bool, junit: Path | None,
 
 
 def print_findings(console: Console, findings: Sequence[Finding], failed: Sequence[Finding]) -> None:
-    """One line for each finding that fails or is about a whole cell, then the counts and the verdict."""
+    """One line for each finding that fails, changed or is about a whole cell, then the counts and the verdict."""
     for finding in findings:
         if finding.kind == "not compared":
             continue
-        if finding in failed or not finding.metric or finding.kind == "improved":
+        if finding in failed or not finding.metric or finding.kind in STYLES:
             line = str(finding) if not finding.metric else f"{finding.key}: {finding}"
-            console.print(visible(line), style="red" if finding in failed else None, soft_wrap=True)
+            style = "red" if finding in failed else STYLES.get(finding.kind)
+            console.print(visible(line), style=style, soft_wrap=True)
     for line in not_compared(findings):
         console.print(visible(line), soft_wrap=True)
+    if (said := how_to_confirm(findings)) is not None:
+        console.print(visible(said), soft_wrap=True)
     counts = Counter(finding.kind for finding in findings)
     console.print(", ".join(f"{n} {kind}" for kind, n in counts.most_common()))
     console.print("FAILED" if failed else "passed", style="bold red" if failed else "bold green")
 
 
 def write_junit(path: Path, current: Sequence[Record], findings: Sequence[Finding], failed: Sequence[Finding]) -> None:
-    """One test case a cell (also for those that are gone), failed with the findings that fail it."""
+    """One test case a cell (also for those that are gone), failed with the findings that fail it.
+
+    Suspicious times, and how to decide them, are what the case has printed.
+    """
     keys = dict.fromkeys([*(r.key for r in current), *(f.key for f in findings)])
     suite = ElementTree.Element("testsuite", name="benchgate gate", tests=str(len(keys)))
     by_key = {key: [f for f in failed if f.key == key] for key in keys}
@@ -64,6 +73,9 @@ def write_junit(path: Path, current: Sequence[Record], findings: Sequence[Findin
             ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
         elif key in skipped:
             ElementTree.SubElement(case, "skipped", message=visible(skipped[key]))
+        if doubtful := suspicious(f for f in findings if f.key == key):
+            lines = [*map(str, doubtful), how_to_confirm(doubtful) or ""]
+            ElementTree.SubElement(case, "system-out").text = "\n".join(map(visible, lines))
     try:
         ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
