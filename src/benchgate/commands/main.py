@@ -23,6 +23,7 @@ VERBS = {
     "doctor": "show machine, devices, runtimes, caches, and what makes this a noisy machine",
     "calibrate": "measure this machine's noise side by side, and which slowdowns the gate finds in it",
     "gate": "compare two stored results; exit 0 good, 1 worse, 2 cannot say",
+    "baseline": "keep good runs by name, and hold each run against one of them",
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",

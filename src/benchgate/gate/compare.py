@@ -7,7 +7,7 @@ may be compared, policy.py puts the tolerances into the record, baselines.py say
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from benchgate.core.metrics import Row, row_of
@@ -16,8 +16,11 @@ from benchgate.gate.comparable import comparable, other_cell, unstable
 from benchgate.gate.disturbed import disturbance
 from benchgate.gate.findings import SUSPICIOUS, Finding, Kind
 from benchgate.gate.policy import Policy, resolved
+from benchgate.gate.promoted import alone, merged
 from benchgate.results import Record
 
+# In the details of a record: the promoted baseline that its run held it against.
+PROMOTED = "promoted"
 VERDICTS: dict[int, Kind] = {1: "regressed", 0: "unchanged", -1: "improved"}
 
 
@@ -25,8 +28,19 @@ def compare(record: Record, baselines: Baselines) -> list[Finding]:
     """Findings for one measured cell against the baselines of the same key (others are passed over).
 
     The cell is "new" without a usable baseline, and where all are of another model version or other parameters. The
-    tolerances are those in the record.
+    tolerances are those in the record. The promoted baseline counts too, and alone where no stored run has the cell.
     """
+    found, promoted = _against(record, baselines), baselines.promoted
+    if promoted is None:
+        return found
+    reference = Baselines(promoted.records)
+    if not reference.of(record.key):
+        return found
+    beside = _against(record, reference)
+    return merged(found, beside, promoted) if baselines.of(record.key) else alone(beside, promoted)
+
+
+def _against(record: Record, baselines: Baselines) -> list[Finding]:
     same_key = baselines.of(record.key)
     if not same_key:
         return [Finding("new", record.key, reason="no passed baseline has this cell")]
@@ -111,7 +125,16 @@ def compare_sessions(current: Sequence[Record], baselines: Baselines, policy: Po
             findings.append(Finding("regressed", record.key, reason=reason))
             continue
         findings += compare(record if record.rows else resolved(record, policy or Policy()), baselines)
+        findings += _other_reference(record, baselines)
     return findings + gone(baselines, current)
+
+
+def _other_reference(record: Record, baselines: Baselines) -> Iterator[Finding]:
+    """A finding where the run that measured the record was held against a promoted baseline that is not at hand."""
+    then, now = record.details.get(PROMOTED), baselines.promoted.identity if baselines.promoted else None
+    if then is not None and then != now:
+        reason = f"the run was held against promoted baseline {then}, here is {now or 'none'}; call it in its project"
+        yield Finding("not compared", record.key, reason=reason)
 
 
 def gone(baselines: Iterable[Record], current: Iterable[Record]) -> list[Finding]:

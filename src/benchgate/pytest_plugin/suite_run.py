@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from benchgate.core import Cell, DataError
@@ -20,7 +19,7 @@ from benchgate.pytest_plugin.builds import Builds
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
 from benchgate.pytest_plugin.patience import Patience
 from benchgate.report.summary import Summary
-from benchgate.results import PASSED, Record, ResultsError, read_document, records_of
+from benchgate.results import PASSED, Record
 from benchgate.storage.journal import Entry, Journal
 
 
@@ -118,6 +117,8 @@ class SuiteRun:
             return []
         if timer is not None:
             record = replace(record, details={**record.details, "timer": timer})
+        if self.comparing and (promoted := self.baselines.promoted) is not None:
+            record = replace(record, details={**record.details, gate.PROMOTED: promoted.identity})
         noise = self.noise_of(record)
         self.records[key] = record = resolved(record, self.policy, self.tolerances.get(key), noise)
         if not self.comparing:
@@ -236,46 +237,3 @@ class SuiteRun:
             "untimed": self.untimed(document["benchmarks"]),
             "left_out": [{"cell": str(item.cell), "reason": item.reason} for item in self.left_out],
         }
-
-
-def load_baselines(compare: str | bool, storage: Any) -> Baselines:
-    """The records to compare against, from what `--benchmark-compare` names.
-
-    Without a name: all stored runs, of which the newest comparable one counts. With one: that file or those files.
-    Raises ResultsError for a file that is named and missing, cannot be read or has no record: it would otherwise be a
-    comparison with nothing, which passes.
-    """
-    if compare is True:
-        stored = _stored("[0-9][0-9][0-9][0-9]_", storage)
-        return Baselines([record for path in stored for record in _records(path)], newest=True)
-    name = str(compare)
-    paths = _stored(name, storage)
-    if not paths:
-        make = f"--benchmark-json={name}" if name.endswith(".json") else "--benchmark-autosave"
-        raise ResultsError(f"baseline {name!r} does not exist; make it with `pytest ... {make}`")
-    found = [record for path in paths for record in _records(path)]
-    if not found:
-        raise ResultsError(
-            f"{', '.join(map(str, paths))}: no benchgate record in it; compare with a file that "
-            f"`pytest ... --benchmark-json={name}` wrote"
-        )
-    return Baselines(found)
-
-
-def _stored(name: str, storage: Any) -> list[Path]:
-    try:
-        return list(storage.query(name)) if hasattr(storage, "query") else []
-    except ValueError:
-        # pytest-benchmark's word for a path of folders that is not there.
-        return []
-
-
-def _records(path: Path) -> list[Record]:
-    document = read_document(path)
-    # What pytest-benchmark's own comparison cannot do without.
-    for index, bench in enumerate(document["benchmarks"]):
-        if not isinstance(bench, dict) or not {"fullname", "stats"} <= bench.keys():
-            raise ResultsError(f"{path}: benchmark {index} has no 'fullname' and 'stats'; measure it again")
-    if "machine_info" not in document:
-        raise ResultsError(f"{path}: not a pytest-benchmark document (no 'machine_info'); measure it again")
-    return records_of(document, str(path))

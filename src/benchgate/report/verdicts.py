@@ -13,6 +13,7 @@ from benchgate.gate.baselines import Baselines
 from benchgate.gate.compare import compare_sessions
 from benchgate.gate.findings import Finding, failing, how_to_confirm, suspicious
 from benchgate.gate.policy import parse_policy
+from benchgate.gate.shelf import Shelf
 from benchgate.report.escape import visible
 from benchgate.report.summary import not_compared
 from benchgate.results import Record, ResultsError, read_records
@@ -25,12 +26,13 @@ STYLES: dict[str, str | None] = {"improved": None, "suspicious": "yellow"}
 def judge_files(baseline: Path, current: Path, strict: bool, junit: Path | None, console: Console, root: Path) -> bool:
     """True where the second results file is worse than the first. Prints the findings, and writes them as JUnit XML.
 
-    The tolerances are those that the second one's records were measured with, else those of the project in `root`.
+    The tolerances are those that the second one's records were measured with, else those of the project in `root`,
+    whose promoted baseline counts too.
     Raises ResultsError for what cannot be read, compared or written.
     """
     policy = parse_policy(read_settings(root).get("gate", {}), "[tool.benchgate.gate] in pyproject.toml")
     measured = read_records(current)
-    findings = compare_sessions(measured, Baselines(read_records(baseline)), policy)
+    findings = compare_sessions(measured, Baselines(read_records(baseline), promoted=Shelf.of(root).promoted()), policy)
     failed = failing(findings, strict)
     print_findings(console, findings, failed)
     if junit:
