@@ -26,6 +26,8 @@ from benchgate.gate.baselines import Baselines
 from benchgate.gate.compare import compare_sessions
 from benchgate.gate.findings import failing
 from benchgate.gate.policy import Policy, resolved
+from benchgate.gate.saved import as_text, gathered
+from benchgate.gate.shelf import Shelf
 from benchgate.report import comparison, pareto
 from benchgate.report.comparison_formats import show
 from benchgate.report.escape import visible
@@ -129,6 +131,20 @@ def used(path: Path, folder: Path) -> None:
     for form in ("table", "markdown", "csv", "json"):
         _unless_refused(lambda form=form: show(comparison.compare([path], "machine"), form, console))
     assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
+    _saved(path, Shelf(folder / "baselines"))
+
+
+def _saved(path: Path, shelf: Shelf) -> None:
+    """Save it as a baseline, promote it and read it again: what was taken must be readable."""
+    try:
+        saved, records, _ = gathered("v1", [path], "2026-01-01")
+    except BenchgateError:
+        return
+    shelf.add(saved, records)
+    shelf.promote("v1")
+    again = shelf.promoted()
+    assert again is not None
+    assert as_text(saved, again.records) == as_text(saved, records)
 
 
 def _unless_refused(act: Any) -> None:
@@ -163,13 +179,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", [*BAD, "no such file.json"])
-@pytest.mark.parametrize("verb", ["gate", "report", "compare", "plot"])
+@pytest.mark.parametrize("verb", ["gate", "report", "compare", "plot", "baseline save v1"])
 def test_every_command_says_one_line_and_ends_with_2(tmp_path, capsys, monkeypatch, verb, name):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / name
     if name in BAD:
         path.write_text(BAD[name])
-    assert cli.main([verb, str(path), *([str(path)] if verb == "gate" else [])]) == cli.UNUSABLE
+    assert cli.main([*verb.split(), str(path), *([str(path)] if verb == "gate" else [])]) == cli.UNUSABLE
     captured = capsys.readouterr()
     assert captured.err.startswith(f"benchgate: {path}")
     assert len(captured.err.splitlines()) == 1

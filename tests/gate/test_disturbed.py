@@ -25,7 +25,7 @@ def a_time(metrics, *, disturbed=None, **fields):
 
 
 def kinds(now, *baselines, newest=False):
-    found = gate.compare(resolved(now, Policy(), None), Baselines(baselines, newest=newest))
+    found = gate.compare(resolved(now, Policy(stored_times="fail"), None), Baselines(baselines, newest=newest))
     return {finding.metric: finding.kind for finding in found}
 
 

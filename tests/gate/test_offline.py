@@ -16,6 +16,8 @@ from benchgate.gate import compare as gate
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.findings import failing
 from benchgate.gate.policy import Policy, resolved
+from benchgate.gate.side_by_side.rule import Noise
+from benchgate.gate.stored_times import RULES
 from benchgate.results import Record, parse_record, read_records, write_records
 from tests.builders import CELL, KEY
 
@@ -35,8 +37,12 @@ NAMES = [
 ]
 tolerances = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.0, 0.05, 0.5]), max_size=3)
 policies = st.builds(
-    Policy, tolerances, st.dictionaries(st.sampled_from(["*", "*spam*", "*other*"]), tolerances, max_size=2)
+    Policy,
+    tolerances,
+    st.dictionaries(st.sampled_from(["*", "*spam*", "*other*"]), tolerances, max_size=2),
+    st.sampled_from(RULES),
 )
+noises = st.builds(Noise, st.sampled_from([1e-3, 0.02, 0.5]), st.sampled_from([0.0, 0.1]))
 values = st.sampled_from([0.0, 0.5, 0.501, 0.52, 0.55, 0.7, 1.0])
 
 
@@ -65,14 +71,14 @@ def records(draw: st.DrawFn) -> Record:
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(records(), min_size=1, max_size=3), records(), policies, policies, tolerances)
-def test_the_run_and_the_two_files_say_the_same(stored, now, then, policy, mark):
-    """The files are read where neither the project's tolerances nor its own metrics are known."""
+@given(st.lists(records(), min_size=1, max_size=3), records(), policies, policies, tolerances, noises)
+def test_the_run_and_the_two_files_say_the_same(stored, now, then, policy, mark, noise):
+    """The files are read where neither the project's tolerances and rule nor its metrics and the noise are known."""
     whole = dict(TABLE)
     try:
         TABLE.update({row.name: row for row in OWN})
         baselines = [resolved(record, then) for record in stored]
-        measured = resolved(now, policy, mark)
+        measured = resolved(now, policy, mark, noise)
         in_run = gate.compare(measured, Baselines(baselines))
     finally:
         TABLE.clear()

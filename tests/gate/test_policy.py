@@ -60,7 +60,8 @@ def test_parse_policy_reads_the_projects_table():
     assert gate.parse_policy(raw, "where") == Policy(
         {"top1": 0.02, "latency_median_s": 1.0}, {"*int8*": {"top1": 0.05}}
     )
-    assert gate.parse_policy({}, "where") == Policy()
+    assert gate.parse_policy({}, "where") == Policy(stored_times="suspect")
+    assert gate.parse_policy({"stored_times": "fail"}, "where") == Policy(stored_times="fail")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,14 @@ def test_parse_policy_reads_the_projects_table():
         ({"top1": None}, "gate.top1: .* got None"),
         ({"throughput_per_s": 1}, "gate.throughput_per_s: higher is better: .* a tolerance >= 1 never fails, got 1"),
         ({"cells": {"*": {"decode_tokens_per_s": 1.5}}}, r"cells.*never fails, got 1.5"),
+        (
+            {"stored_times": "fails"},
+            "gate.stored_times: unknown rule 'fails'; did you mean 'fail'.* known: suspect, fail",
+        ),
+        ({"stored_times": True}, "gate.stored_times: unknown rule 'True'"),
+        ({"stored_times": ["fail"]}, "gate.stored_times: unknown rule "),
+        ({"stored_time": "fail"}, "gate: unknown metric 'stored_time'; did you mean 'stored_times'"),
+        ({"cells": {"*": {"stored_times": "fail"}}}, "unknown metric 'stored_times'"),
         ({"cells": 0.1}, "gate.cells: must be a table"),
         ({"cells": {"*int8*": 0.1}}, r'gate.cells."\*int8\*": must be a table of metric = tolerance, got 0.1'),
         ({"cells": {"*int8*": {"topp1": 0.1}}}, r'gate.cells."\*int8\*": unknown metric .* did you mean \'top1\''),

@@ -16,19 +16,32 @@ from benchgate.gate import compare as gate
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.findings import failing
 from benchgate.gate.policy import Policy, resolved
-from tests.gate.stored_rows import STORED
+from tests.gate.stored_rows import STORED, TIME
 from tests.pytest_plugin.conftest import project  # noqa: F401
-from tests.pytest_plugin.fake_project import TWO_CELLS
+from tests.pytest_plugin.fake_project import SETTINGS, TWO_CELLS
+
+WORSE = {"regressed", "drifted"}
+QUIET = Policy(stored_times="fail")
+QUIET_PROJECT = {"pyproject.toml": SETTINGS + '[tool.benchgate.gate]\nstored_times = "fail"\n'}
 
 
 @pytest.mark.parametrize("row", STORED, ids=lambda row: row.what)
 def test_a_stored_run_gives_this_verdict(row):
-    findings = gate.compare(resolved(row.now, Policy()), Baselines(row.stored, newest=not row.named))
+    """On a machine that is declared quiet: elsewhere times that are worse are suspicious."""
+    findings = gate.compare(resolved(row.now, QUIET), Baselines(row.stored, newest=not row.named))
     assert {f.metric: f.kind for f in findings} == row.expected
     assert row.said in "; ".join(f.reason for f in findings)
     must_fail = not {"regressed", "drifted", "no longer measured"}.isdisjoint(row.expected.values())
     assert bool(failing(findings)) is must_fail
     assert bool(failing(findings, strict=True)) is row.strict
+
+
+@pytest.mark.parametrize("row", [r for r in STORED if r.expected.get(TIME) in WORSE], ids=lambda row: row.what)
+def test_elsewhere_a_worse_time_is_suspicious_and_fails_strictly(row):
+    findings = gate.compare(resolved(row.now, Policy()), Baselines(row.stored, newest=not row.named))
+    assert {f.metric: f.kind for f in findings} == {**row.expected, TIME: "suspicious"}
+    assert TIME not in {f.metric for f in failing(findings)}
+    assert TIME in {f.metric for f in failing(findings, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,13 @@ RUNS = [
         ],
         {"failed": 2},
         "*latency_median_s regressed*",
+        files=QUIET_PROJECT,
+    ),
+    Runs(
+        "11.38 a worse time is suspicious, which strictly fails and names the next command",
+        [((SAVE, CPU_TIME, LONGER), {"SPIN": 0.002}), ((COMPARE, CPU_TIME, LONGER, "--gate-strict"), {"SPIN": 0.02})],
+        {"failed": 2},
+        "*latency_median_s suspicious*pytest ... --benchmark-compare --gate-confirm main*",
     ),
     Runs(
         "11.5 a parameter that shows its address",

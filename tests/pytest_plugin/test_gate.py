@@ -14,6 +14,7 @@ TIGHT = TWO_CELLS.replace('runtime="fake")', 'runtime="fake", tolerance={"latenc
 def test_slower_is_failed_again_and_again_until_accepted(project):
     """30 % slower: failed by name; also on the next run, although the red run was saved; green when accepted."""
     project.write("test_it.py", TIGHT)
+    project.write("pyproject.toml", SETTINGS + '[tool.benchgate.gate]\nstored_times = "fail"\n')
     run = ("--benchmark-autosave", "--benchmark-compare", "--benchmark-max-time=0.1", CPU_TIME)
     first = project.run(*run, SPIN=0.002)
     first.assert_outcomes(passed=2)

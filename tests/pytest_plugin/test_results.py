@@ -280,7 +280,7 @@ def test_the_summary_at_80_columns(project, monkeypatch):
     assert "\x1b" not in plain.stdout.str()
     colour = project.run(*arguments, "--benchmark-compare=one.json", "--color=yes", SPIN=0.0004, **settings)
     summary = colour.stdout.str().partition(" benchgate ")[2]
-    assert re.search(r"\x1b\[[0-9;]*31m\+\d+", summary), "a regression's delta is red"
+    assert re.search(r"\x1b\[[0-9;]*33m\+\d+", summary), "a suspicious time's delta is yellow"
 
 
 MANY = '@pytest.mark.parametrize("context", [2048], ids=["long"])\n'

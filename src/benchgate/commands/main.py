@@ -26,6 +26,7 @@ VERBS = {
     "answers": "show what a gate side by side answered, or turn it into Markdown or JUnit",
     "history": "show each metric over stored runs, and the commits among which it changed",
     "bisect": "find the commit that made a cell worse, by git bisect with the gate side by side",
+    "baseline": "keep good runs by name, and hold each run against one of them",
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",

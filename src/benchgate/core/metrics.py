@@ -4,6 +4,8 @@
 tolerances that are differences, not ratios (accuracies near 0 would make ratios meaningless). `slack` is a difference
 that never counts, however small the baseline is: rounding is no regression of a KL of exactly 0. `signed` marks figures
 that may be below 0. `group` decides what must be equal before two figures are compared: see gate/comparable.py.
+`noise` (relative) and `suspect` are in the rows of a record only: the change that noise of the machine explains, that
+a worse figure may be no more than a worse hour: see gate/stored_times.py.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class Row:
     absolute: bool = False
     slack: float = 0.0
     signed: bool = False
+    noise: float = 0.0
+    suspect: bool = False
 
 
 # Times: the median gates (one slow round must not fail a merge), the rest is for the reader. 20 % is about the

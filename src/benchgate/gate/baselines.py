@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,18 +12,38 @@ from benchgate.results import Record
 
 
 @dataclass(frozen=True)
+class Promoted:
+    """The baseline that a project made its reference: `records` of several runs of one commit.
+
+    `identity` is its name and content, for the record of who was held against it.
+    """
+
+    name: str
+    commit: str
+    identity: str
+    records: Sequence[Record]
+
+    @property
+    def label(self) -> str:
+        return f"promoted baseline {self.name!r} ({self.commit})"
+
+
+@dataclass(frozen=True)
 class Baselines:
     """Records to compare with, oldest first.
 
     `newest`: they are the runs that were stored here, and of each cell and metric the newest comparable one counts,
     with the drift since the first. Else they are files that were named: the median of what is comparable in them.
+    `promoted` is what every run is held against too, so that small steps cannot pass: by the median of its runs.
     """
 
     records: Sequence[Record] = ()
     newest: bool = False
+    promoted: Promoted | None = None
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(self.records)
+        """All records, the promoted ones too: their cells can be gone."""
+        return itertools.chain(self.records, self.promoted.records if self.promoted else ())
 
     def of(self, key: str) -> list[Record]:
         """Those of one cell that passed, or were accepted: a red run that was saved is no baseline."""
@@ -50,10 +71,10 @@ def anchor(row: Row, comparable: Sequence[Record]) -> float:
 
 
 def worse_by(row: Row, now: float, reference: float) -> int:
-    """1 where `now` is worse than `reference` by more than the tolerance, -1 where it is better by more, else 0."""
+    """1 where `now` is worse than `reference` by more than the tolerance and the noise, -1 where better, else 0."""
     worse = now - reference if row.better == "lower" else reference - now
     allowed = row.tolerance or 0.0
-    limit = max(allowed if row.absolute else allowed * abs(reference), row.slack)
+    limit = max(allowed if row.absolute else allowed * abs(reference), row.slack, row.noise * abs(reference))
     # The room lets a change of exactly the tolerance pass in spite of binary fractions.
     room = 1e-12 * max(abs(now), abs(reference))
     if worse > limit + room:

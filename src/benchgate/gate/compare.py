@@ -7,16 +7,20 @@ may be compared, policy.py puts the tolerances into the record, baselines.py say
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from benchgate.core.metrics import Row, row_of
 from benchgate.gate.baselines import Baselines, anchor, worse_by
 from benchgate.gate.comparable import comparable, other_cell, unstable
 from benchgate.gate.disturbed import disturbance
-from benchgate.gate.findings import Finding, Kind
+from benchgate.gate.findings import SUSPICIOUS, Finding, Kind
 from benchgate.gate.policy import Policy, resolved
+from benchgate.gate.promoted import alone, merged
 from benchgate.results import Record
 
+# In the details of a record: the promoted baseline that its run held it against.
+PROMOTED = "promoted"
 VERDICTS: dict[int, Kind] = {1: "regressed", 0: "unchanged", -1: "improved"}
 
 
@@ -24,8 +28,19 @@ def compare(record: Record, baselines: Baselines) -> list[Finding]:
     """Findings for one measured cell against the baselines of the same key (others are passed over).
 
     The cell is "new" without a usable baseline, and where all are of another model version or other parameters. The
-    tolerances are those in the record.
+    tolerances are those in the record. The promoted baseline counts too, and alone where no stored run has the cell.
     """
+    found, promoted = _against(record, baselines), baselines.promoted
+    if promoted is None:
+        return found
+    reference = Baselines(promoted.records)
+    if not reference.of(record.key):
+        return found
+    beside = _against(record, reference)
+    return merged(found, beside, promoted) if baselines.of(record.key) else alone(beside, promoted)
+
+
+def _against(record: Record, baselines: Baselines) -> list[Finding]:
     same_key = baselines.of(record.key)
     if not same_key:
         return [Finding("new", record.key, reason="no passed baseline has this cell")]
@@ -64,9 +79,8 @@ def _compare_metric(name: str, record: Record, usable: Sequence[Record], baselin
         if not now_disturbed:
             reason = f"the baseline was {reason}"
         return Finding("inconclusive", record.key, name, value, reference, row.tolerance, reason, row.absolute)
-    found = Finding(
-        _verdict(row, value, reference), record.key, name, value, reference, row.tolerance, "", row.absolute
-    )
+    kind = _verdict(row, value, reference)
+    found = Finding(kind, record.key, name, value, reference, row.tolerance, "", row.absolute, row.noise)
     return _drift(found, row, value, quiet) if baselines.newest else found
 
 
@@ -77,20 +91,24 @@ def _row(name: str, record: Record, baseline: Record) -> Row:
 
 
 def _verdict(row: Row, now: float, reference: float) -> Kind:
-    """Worse or better than `reference` by more than the tolerance.
+    """Worse or better than `reference` by more than the tolerance; a time that is worse is suspicious by default.
 
-    NaN and infinity are worse than anything: they compare as false and would otherwise pass.
+    NaN and infinity are worse than anything: they compare as false and would otherwise pass. No noise explains them.
     """
-    return VERDICTS[worse_by(row, now, reference)] if math.isfinite(now) else "regressed"
+    if not math.isfinite(now):
+        return "regressed"
+    found = VERDICTS[worse_by(row, now, reference)]
+    return SUSPICIOUS if row.suspect and found == "regressed" else found
 
 
 def _drift(found: Finding, row: Row, now: float, candidates: Sequence[Record]) -> Finding:
-    """The finding itself, or "drifted": no step was too large, and all together are."""
+    """The finding itself, or "drifted" (of a time suspicious): no step was too large, and all together are."""
     first = anchor(row, candidates)
-    if found.kind == "regressed" or worse_by(row, now, first) <= 0:
+    if found.kind in ("regressed", SUSPICIOUS) or worse_by(row, now, first) <= 0:
         return found
+    kind: Kind = SUSPICIOUS if row.suspect else "drifted"
     reason = f"in small steps; since the run before {found.baseline:.6g} -> {now:.6g}"
-    return Finding("drifted", found.key, found.metric, now, first, row.tolerance, reason, row.absolute)
+    return replace(found, kind=kind, baseline=first, reason=reason)
 
 
 def compare_sessions(current: Sequence[Record], baselines: Baselines, policy: Policy | None = None) -> list[Finding]:
@@ -107,7 +125,16 @@ def compare_sessions(current: Sequence[Record], baselines: Baselines, policy: Po
             findings.append(Finding("regressed", record.key, reason=reason))
             continue
         findings += compare(record if record.rows else resolved(record, policy or Policy()), baselines)
+        findings += _other_reference(record, baselines)
     return findings + gone(baselines, current)
+
+
+def _other_reference(record: Record, baselines: Baselines) -> Iterator[Finding]:
+    """A finding where the run that measured the record was held against a promoted baseline that is not at hand."""
+    then, now = record.details.get(PROMOTED), baselines.promoted.identity if baselines.promoted else None
+    if then is not None and then != now:
+        reason = f"the run was held against promoted baseline {then}, here is {now or 'none'}; call it in its project"
+        yield Finding("not compared", record.key, reason=reason)
 
 
 def gone(baselines: Iterable[Record], current: Iterable[Record]) -> list[Finding]:

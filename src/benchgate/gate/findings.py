@@ -17,9 +17,13 @@ Kind = Literal[
     "not compared",
     "no longer measured",
     "inconclusive",
+    "suspicious",
 ]
+SUSPICIOUS: Kind = "suspicious"
+# What decides a suspicious time: both versions measured in turn.
+CONFIRM = "pytest ... --benchmark-compare --gate-confirm main"
 FAILING: frozenset[str] = frozenset({"regressed", "drifted", "no longer measured"})
-UNDECIDED: frozenset[str] = frozenset({"not compared", "inconclusive"})
+UNDECIDED: frozenset[str] = frozenset({"not compared", "inconclusive", SUSPICIOUS})
 STRICT: frozenset[str] = FAILING | UNDECIDED | {"new", "gone"}
 
 
@@ -28,6 +32,7 @@ class Finding:
     """The gate's answer for one metric of one cell (`metric` is "" for the cell as a whole).
 
     `tolerance` is None for what is shown and never gated; `absolute` says that it is a difference, not a ratio.
+    `noise` is the relative change that the machine's noise explains, 0 where the tolerance alone decides.
     """
 
     kind: Kind
@@ -38,6 +43,7 @@ class Finding:
     tolerance: float | None = None
     reason: str = ""
     absolute: bool = False
+    noise: float = 0.0
 
     @property
     def change(self) -> float | None:
@@ -47,7 +53,7 @@ class Finding:
         return (self.now - self.baseline) / abs(self.baseline)
 
     def fails(self, strict: bool = False) -> bool:
-        """True for what fails a run. Strictly that is also what is new, gone, or gated and not compared."""
+        """True for what fails a run. Strictly that is also what is new, gone, suspicious, or gated and not compared."""
         if self.kind not in (STRICT if strict else FAILING):
             return False
         # Of a cell that was there, a metric more is no news; one that is never gated need not be comparable.
@@ -59,10 +65,30 @@ class Finding:
         if self.now is None or self.baseline is None:
             return f"{self.metric} {self.kind}: {self.reason}"
         change = "" if self.change is None else f" ({self.change:+.1%})"
-        scale = "absolute" if self.absolute else "relative"
-        limit = "" if self.tolerance is None else f", allowed {self.tolerance:g} {scale}"
         reason = f", {self.reason}" if self.reason else ""
-        return f"{self.metric} {self.kind}: {self.baseline:.6g} -> {self.now:.6g}{change}{limit}{reason}"
+        return f"{self.metric} {self.kind}: {self.baseline:.6g} -> {self.now:.6g}{change}{self._limit()}{reason}"
+
+    def _limit(self) -> str:
+        if self.tolerance is None:
+            return ""
+        scale = "absolute" if self.absolute else "relative"
+        noise = f", noise here {self.noise:.2g} relative" if self.noise else ""
+        return f", allowed {self.tolerance:g} {scale}{noise}"
+
+
+def suspicious(findings: Iterable[Finding]) -> list[Finding]:
+    """The times that a stored figure cannot decide; `finding.key` is the cell to measure side by side."""
+    return [finding for finding in findings if finding.kind == SUSPICIOUS]
+
+
+def how_to_confirm(findings: Iterable[Finding]) -> str | None:
+    """The line that says how many times are suspicious and the next command; None for none."""
+    found = suspicious(findings)
+    if not found:
+        return None
+    n, cells = len(found), len({finding.key for finding in found})
+    times, of = f"{n} time{'s' if n > 1 else ''}", f"{cells} cell{'s' if cells > 1 else ''}"
+    return f"suspicious: {times} of {of}: no stored time can tell; measure both in turn: `{CONFIRM}`"
 
 
 def failing(findings: Iterable[Finding], strict: bool = False) -> list[Finding]:

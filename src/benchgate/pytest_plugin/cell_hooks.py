@@ -12,9 +12,10 @@ import pytest
 from benchgate import registration
 from benchgate.core import BenchgateError, Cell, DataError, Unavailable, runtimes
 from benchgate.executors.local import Local, Settings
-from benchgate.gate.baselines import Baselines
 from benchgate.gate.policy import Policy, parse_policy
+from benchgate.gate.side_by_side.calibrated import noise_for
 from benchgate.machine import workers
+from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.limits import parse_bytes
 from benchgate.measuring.matrix import expand
 from benchgate.measuring.meters import meters
@@ -24,45 +25,19 @@ from benchgate.pytest_plugin.items import cell_of, own_modules, params_of
 from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
 from benchgate.pytest_plugin.outcomes import ended_early, outcome_of
 from benchgate.pytest_plugin.patience import Patience
-from benchgate.pytest_plugin.suite_run import SuiteRun, load_baselines
+from benchgate.pytest_plugin.stored_runs import BASELINES
+from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.results import Record
 from benchgate.storage import resumable
 from benchgate.storage.journal import Journal
 from benchgate.storage.project import read_settings
 
 JOURNALS = Path(".benchmarks")
-BASELINES = pytest.StashKey[Baselines | BenchgateError]()
 UNMEASURED = (
     "the test passed without cell.measure(): nothing was measured; call it, or write measure=False in the cells mark "
     "of a test that only uses cell.session"
 )
 FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
-
-
-def baseline_has_cells(config: pytest.Config) -> bool:
-    """True where `--benchmark-compare` names results with cells; they are read and kept for the run.
-
-    Called before pytest-benchmark loads the same. What is no good is an error of a suite with cells only, unless
-    pytest-benchmark itself would end in a traceback.
-    """
-    if not getattr(config.option, "benchmark_compare", None):
-        return False
-    found = config.stash[BASELINES] = _baselines(config)
-    if isinstance(found, BenchgateError):
-        if not benchmark_adapter.can_compare(config):
-            raise pytest.UsageError(str(found))
-        return False
-    has_cells = any(found)
-    if has_cells:
-        config.addinivalue_line("filterwarnings", benchmark_adapter.MACHINE_DIFFERS)
-    return has_cells
-
-
-def _baselines(config: pytest.Config) -> Baselines | BenchgateError:
-    try:
-        return load_baselines(config.option.benchmark_compare, benchmark_adapter.storage(config))
-    except BenchgateError as error:
-        return error
 
 
 def activate(config: pytest.Config) -> None:
@@ -73,6 +48,7 @@ def activate(config: pytest.Config) -> None:
         Journal(config.rootpath / JOURNALS, _asked_for(config)),
         strict=option.gate_strict,
         accept=option.gate_accept,
+        noise=lambda name, device: noise_for(name, fingerprint(device)),
         patience=Patience.of(option.cell_patience, option.cell_timeout),
     )
     try:

@@ -99,9 +99,9 @@ def pytest_configure(config: pytest.Config) -> None:
     asked = any(config.getoption(flag) not in (None, False, row.get("default")) for flag, row in OPTIONS.items())
     if not asked and not getattr(config.option, "benchmark_compare", None):
         return
-    from benchgate.pytest_plugin import cell_hooks
+    from benchgate.pytest_plugin import cell_hooks, stored_runs
 
-    if cell_hooks.baseline_has_cells(config) or asked:
+    if stored_runs.baseline_has_cells(config) or asked:
         cell_hooks.activate(config)
 
 

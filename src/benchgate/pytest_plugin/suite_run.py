@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from benchgate.core import Cell
+from benchgate.core import Cell, DataError
 from benchgate.core.metrics import row_of
 from benchgate.gate import compare as gate
 from benchgate.gate.baselines import Baselines
-from benchgate.gate.findings import Finding, failing
+from benchgate.gate.findings import Finding, failing, how_to_confirm, suspicious
 from benchgate.gate.policy import Policy, resolved
+from benchgate.gate.side_by_side.rule import ASSUMED, Noise
 from benchgate.measuring.matrix import LeftOut
 from benchgate.pytest_plugin.builds import Builds
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
 from benchgate.pytest_plugin.patience import Patience
 from benchgate.report.summary import Summary
-from benchgate.results import PASSED, Record, ResultsError, read_document, records_of
+from benchgate.results import PASSED, Record
 from benchgate.storage.journal import Entry, Journal
 
 
@@ -31,7 +31,8 @@ class SuiteRun:
     entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
     `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
     the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
-    `regressed` holds what the gate failed in any of them. `patience` and `builds` are the run's.
+    `regressed` holds what the gate failed in any of them. `noise` is this machine's by cell and operation, and device.
+    `patience` and `builds` are the run's.
     """
 
     policy: Policy
@@ -40,6 +41,7 @@ class SuiteRun:
     comparing: bool = False
     strict: bool = False
     accept: bool = False
+    noise: Callable[[str, str], Noise] = lambda name, device: ASSUMED
     tolerances: dict[str, Mapping[str, float]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     collected: set[str] = field(default_factory=set)
@@ -115,11 +117,24 @@ class SuiteRun:
             return []
         if timer is not None:
             record = replace(record, details={**record.details, "timer": timer})
-        self.records[key] = record = resolved(record, self.policy, self.tolerances.get(key))
+        if self.comparing and (promoted := self.baselines.promoted) is not None:
+            record = replace(record, details={**record.details, gate.PROMOTED: promoted.identity})
+        noise = self.noise_of(record)
+        self.records[key] = record = resolved(record, self.policy, self.tolerances.get(key), noise)
         if not self.comparing:
             return []
         self.findings[key] = found = gate.compare(record, self.baselines)
         return failing(found, self.strict)
+
+    def noise_of(self, record: Record) -> Noise:
+        """This machine's calibrated noise for the cell; the assumed one, and a note, where its file is broken."""
+        cell = Cell(**record.cell)
+        try:
+            return self.noise(f"{cell} {record.operation}", cell.device)
+        except DataError as error:
+            note = f"benchgate: noise is assumed, not calibrated: {error}"
+            self.notes += [note] if note not in self.notes else []
+            return ASSUMED
 
     def name(self, marks: Sequence[Mapping[str, Sequence[str]]]) -> None:
         """Keep what the marks of a test name, for who asks for something that none has."""
@@ -137,7 +152,8 @@ class SuiteRun:
 
     def verdict(self, key: str, timer: str | None = None) -> str:
         """Return what fails the cell just measured, "" for nothing. A rerun does not take back a regression."""
-        said = "; ".join(map(str, self.judge(key, timer)))
+        failed = self.judge(key, timer)
+        said = "; ".join(filter(None, [*map(str, failed), how_to_confirm(failed)]))
         earlier = self.regressed.get(key, "")
         if said:
             self.regressed[key] = said
@@ -160,8 +176,9 @@ class SuiteRun:
         self.records[bare.key] = replace(record, outcome=outcome, reason=reason)
 
     def waived(self, key: str) -> bool:
-        """True for regressions that --gate-accept let pass."""
-        return self.accept and bool(failing(self.findings.get(key, []), self.strict))
+        """True for regressions that --gate-accept let pass, and for suspicious times: they are no drift from now on."""
+        found = self.findings.get(key, [])
+        return self.accept and bool(failing(found, self.strict) or suspicious(found))
 
     def header(self) -> list[str]:
         """How many cells are there from an interrupted run, and how many combinations make no sense, by reason."""
@@ -220,46 +237,3 @@ class SuiteRun:
             "untimed": self.untimed(document["benchmarks"]),
             "left_out": [{"cell": str(item.cell), "reason": item.reason} for item in self.left_out],
         }
-
-
-def load_baselines(compare: str | bool, storage: Any) -> Baselines:
-    """The records to compare against, from what `--benchmark-compare` names.
-
-    Without a name: all stored runs, of which the newest comparable one counts. With one: that file or those files.
-    Raises ResultsError for a file that is named and missing, cannot be read or has no record: it would otherwise be a
-    comparison with nothing, which passes.
-    """
-    if compare is True:
-        stored = _stored("[0-9][0-9][0-9][0-9]_", storage)
-        return Baselines([record for path in stored for record in _records(path)], newest=True)
-    name = str(compare)
-    paths = _stored(name, storage)
-    if not paths:
-        make = f"--benchmark-json={name}" if name.endswith(".json") else "--benchmark-autosave"
-        raise ResultsError(f"baseline {name!r} does not exist; make it with `pytest ... {make}`")
-    found = [record for path in paths for record in _records(path)]
-    if not found:
-        raise ResultsError(
-            f"{', '.join(map(str, paths))}: no benchgate record in it; compare with a file that "
-            f"`pytest ... --benchmark-json={name}` wrote"
-        )
-    return Baselines(found)
-
-
-def _stored(name: str, storage: Any) -> list[Path]:
-    try:
-        return list(storage.query(name)) if hasattr(storage, "query") else []
-    except ValueError:
-        # pytest-benchmark's word for a path of folders that is not there.
-        return []
-
-
-def _records(path: Path) -> list[Record]:
-    document = read_document(path)
-    # What pytest-benchmark's own comparison cannot do without.
-    for index, bench in enumerate(document["benchmarks"]):
-        if not isinstance(bench, dict) or not {"fullname", "stats"} <= bench.keys():
-            raise ResultsError(f"{path}: benchmark {index} has no 'fullname' and 'stats'; measure it again")
-    if "machine_info" not in document:
-        raise ResultsError(f"{path}: not a pytest-benchmark document (no 'machine_info'); measure it again")
-    return records_of(document, str(path))

@@ -12,7 +12,7 @@ from benchgate.report.escape import visible
 @dataclass(frozen=True)
 class Case:
     """One verdict. `failures` are the lines that say why it failed, none where it did not; `skipped` says why it was
-    not decided, None where it was; `told` stands beside a case that is good."""
+    not decided, None where it was; `told` stands beside it in any case."""
 
     name: str
     failures: tuple[str, ...] = ()
@@ -35,6 +35,7 @@ def as_xml(suite: str, group: str, cases: Sequence[Case]) -> str:
             ElementTree.SubElement(element, "failure", message=lines[0]).text = "\n".join(lines)
         elif case.skipped is not None:
             ElementTree.SubElement(element, "skipped", message=visible(case.skipped))
-        elif case.told:
-            ElementTree.SubElement(element, "system-out").text = visible(case.told)
+        if case.told:
+            lines = [visible(line) for line in case.told.splitlines()]
+            ElementTree.SubElement(element, "system-out").text = "\n".join(lines)
     return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(root, encoding='unicode')}\n"

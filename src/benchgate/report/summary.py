@@ -12,12 +12,15 @@ from typing import Any
 from rich.console import Console
 
 from benchgate.gate.disturbed import MARK, told
-from benchgate.gate.findings import Finding
+from benchgate.gate.findings import Finding, how_to_confirm
 from benchgate.report.escape import visible
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record
 
-SAID = ("new", "gone", "regressed", "drifted", "no longer measured", "improved", "inconclusive", "not compared")
+SAID = (
+    "new", "gone", "regressed", "drifted", "no longer measured", "suspicious", "improved", "inconclusive",
+    "not compared",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def verdicts(run: Summary) -> Iterator[str]:
     yield "gate: " + (", ".join(f"{n} {kind}" for kind, n in counts.most_common()) or "nothing to compare")
     for kind in SAID:
         yield from _lines(kind, [f for f in findings if f.kind == kind])
+    if (line := how_to_confirm(findings)) is not None:
+        yield f"  {line}"
 
 
 def _lines(kind: str, findings: list[Finding]) -> Iterator[str]:

@@ -30,6 +30,7 @@ STYLES: Mapping[str, str] = {
     "regressed": "bold red",
     "drifted": "bold red",
     "no longer measured": "bold red",
+    "suspicious": "yellow",
     "improved": "green",
 }
 

@@ -53,6 +53,8 @@ class RowShape(_Shape):
     absolute: bool = False
     slack: Tolerance = 0.0
     signed: bool = False
+    noise: Tolerance = 0.0
+    suspect: bool = False
 
 
 class Fidelity(_Shape):
