@@ -44,6 +44,7 @@ NAMES_STILL = {
     ("report/training.py", "torch-training"): "the record says whether it was compiled",
     ("report/training.py", "torch-training-compile"): "the record says whether it was compiled",
 }
+LONGEST_FILE = 300
 ML = {"torch", "torchao", "transformers", "onnx", "onnxruntime", "tensorflow", "keras", "numpy", "scipy"}
 MAY_USE_NUMBERS = {"numpy", "scipy"}
 
@@ -218,3 +219,11 @@ def test_docstrings_begin_with_what_comes_back():
     ]
     assert sum(text is not None for _, text in said) > 500
     assert [file for file, text in said if re.match(r"(What|Whether|Which)\b", text or "")] == []
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "fixtures"])
+def test_no_file_is_too_long(folder):
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / folder).rglob("*.py")}
+    assert lengths, f"no Python in {folder}"
+    too_long = {path.relative_to(ROOT).as_posix(): lines for path, lines in lengths.items() if lines > LONGEST_FILE}
+    assert too_long == {}, "split these by subject"

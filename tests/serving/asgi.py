@@ -101,3 +101,14 @@ async def running(
             await client.until(lambda: app.state.batcher.ready)
         yield client
         own.gate.set()
+
+
+@contextlib.asynccontextmanager
+async def busy(**limits: Any) -> AsyncIterator[tuple[Client, EchoSession, asyncio.Task[Reply]]]:
+    """An application whose model is at a first query and stays there until `session.gate` is set."""
+    session = EchoSession()
+    session.gate.clear()
+    async with running(session, **limits) as client:
+        first = asyncio.create_task(client.post({"query": "first"}))
+        await client.until(session.entered.is_set)
+        yield client, session, first

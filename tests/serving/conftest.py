@@ -21,3 +21,8 @@ def project(tmp_path: Path) -> Path:
 def environment() -> dict[str, str]:
     """For a process that must find benchgate and the echo suite."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

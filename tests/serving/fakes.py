@@ -12,6 +12,7 @@ from benchgate.core import InvalidOutput
 from benchgate.serving.reformulate import Reformulator
 
 SEPARATOR = "\n"
+TOKEN = "a-token-of-enough-length"
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,15 @@ import filelock
 import pytest
 
 from benchgate.storage import cache, package_index
-from benchgate.storage.assets import Asset, HubFile, LocalFile, PackageFile, UrlFile, fetch, state
+from benchgate.storage.assets import PackageFile, fetch, state
 from benchgate.storage.cache import CacheError
 from benchgate.storage.download import FetchError
 from benchgate.storage.package_index import IndexSettings
 from tests.loopback import sdist, wheel
+from tests.storage.spam import CONTENT, MEMBER, asset
 
-CONTENT = bytes(range(256)) * 100
 WHEEL = "spam_lm-1.0-py3-none-any.whl"
 SDIST = "spam_lm-1.0.tar.gz"
-MEMBER = "spam_lm/model.bin"
-
-
-def asset(source, content=CONTENT, **fields) -> Asset:
-    pins = {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
-    return Asset("spam", source, **{**pins, "licence": "MIT", **fields})
-
 
 FROM_WHEEL = asset(PackageFile("spam-lm", "1.0", MEMBER))
 FROM_SDIST = asset(PackageFile("spam-lm", "1.0", f"spam_lm-1.0/{MEMBER}", sdist=True))
@@ -237,67 +230,3 @@ def test_a_cache_that_cannot_be_made_is_named(index, benchgate_cache):
     benchgate_cache.write_text("a file")
     with pytest.raises(CacheError, match=f"cannot write {benchgate_cache}.*set BENCHGATE_CACHE"):
         fetch(FROM_WHEEL)
-
-
-def test_a_file_at_a_url_is_resumed_over_two_fetches(site, pip_environment):
-    site.files["/model.bin"], site.cut = CONTENT, 5000
-    from_url = asset(UrlFile(f"{site.url}/model.bin"))
-    with pytest.raises(
-        FetchError, match=r"cannot fetch asset 'spam' \(http://.*\n  With a network: benchgate fetch spam"
-    ):
-        fetch(from_url)
-    site.cut = None
-    assert fetch(from_url).read_bytes() == CONTENT
-    assert site.asked[-1] == ("/model.bin", "bytes=5000-")
-
-
-def test_a_local_file_is_used_in_place(tmp_path):
-    file = tmp_path / "model.bin"
-    file.write_bytes(CONTENT)
-    assert fetch(asset(LocalFile(file))) == file
-
-
-@pytest.mark.parametrize(("content", "found"), [(None, "absent"), (b"short", "corrupt"), (CONTENT[::-1], "corrupt")])
-def test_a_local_file_that_is_not_the_pinned_one_is_refused_and_left_alone(tmp_path, content, found):
-    file = tmp_path / "model.bin"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(FetchError, match=f"asset 'spam': {file} is {found} .expected sha256 [0-9a-f]{{64}}"):
-        fetch(asset(LocalFile(file)))
-    assert content is None or file.read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    ("source", "name", "text"),
-    [
-        (PackageFile("spam-lm", "1.0", MEMBER), "model.bin", "package spam-lm==1.0, spam_lm/model.bin"),
-        (HubFile("org/name", "data/x.jsonl", "0123456789abcdef"), "x.jsonl", "hub org/name@01234567, data/x.jsonl"),
-        (UrlFile("http://host/a/model.bin?x=1"), "model.bin", "http://host/a/model.bin?x=1"),
-        (LocalFile(Path("/a/model.bin")), "model.bin", "local /a/model.bin"),
-    ],
-)
-def test_a_source_tells_its_file_and_itself(source, name, text):
-    assert (source.filename, str(source)) == (name, text)
-
-
-def test_two_assets_of_the_same_file_name_do_not_meet():
-    one, two = asset(UrlFile("http://a/model.bin"), b"1"), asset(UrlFile("http://b/model.bin"), b"2")
-    assert one.path != two.path
-
-
-def test_the_hub_offline_is_said_like_everything_else():
-    pytest.importorskip("huggingface_hub", reason="comes with the torch extra")
-    pytest.importorskip("httpx2")
-    from_hub = asset(HubFile("org/name", "model.bin", "0123456789abcdef" * 2 + "01234567"))
-    with pytest.raises(
-        FetchError, match=r"cannot fetch asset 'spam' \(hub org/name@01234567, model.bin\): hub not reached"
-    ):
-        fetch(from_hub)
-
-
-def test_without_the_hubs_package_the_install_command_is_said(monkeypatch):
-    from benchgate.machine import packages
-
-    monkeypatch.setattr(packages, "_installed", lambda name: False)
-    with pytest.raises(FetchError, match=r"huggingface_hub is not installed; pip install 'benchgate\[torch\]'"):
-        fetch(asset(HubFile("org/name", "model.bin", "0123456789abcdef")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,6 +162,44 @@ def test_what_cannot_be_written_is_said_once_and_the_run_goes_on(tmp_path, step)
     (note,) = journal.notes
     assert note.startswith(f"benchgate: no journal in {journal.folder} (")
     assert "should this run be interrupted, all of it is measured again" in note
+
+
+def test_a_disk_that_fills_up_for_one_cell_alone_is_said_and_nothing_is_written_after_it(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    journal.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _full)
+        journal.append(entry("a"))
+    journal.append(entry("b"))
+    journal.end()
+    (note,) = journal.notes
+    assert "(No space left on device)" in note
+    assert left(tmp_path) == ["a"]
+
+
+def _full(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_that_cannot_be_listed_is_said_and_nothing_is_resumed(tmp_path, monkeypatch):
+    killed(tmp_path, entry())
+
+    def unlistable(path: Path, pattern: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "glob", unlistable)
+    journal = Journal(tmp_path)
+    assert not journal.unfinished().entries
+    (note,) = journal.notes
+    assert "(Input/output error)" in note
+
+
+def test_closing_lets_go_of_the_locks_themselves_and_waits_for_no_garbage_collector(tmp_path, monkeypatch):
+    killed(tmp_path, entry("a"))
+    locks, lock = [], filelock.FileLock
+    monkeypatch.setattr(filelock, "FileLock", lambda path: locks.append(lock(path)) or locks[-1])
+    assert left(tmp_path) == ["a"]
+    assert [one.is_locked for one in locks] == [False]
 
 
 # Odd journals

@@ -2,139 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchgate.core import Scheme
-from benchgate.storage.artifacts import artifact_key, content, content_of, opened, prepared
-
-FP32 = Scheme("fp32", 32, "float")
-NAME = "zoo"
-
-ZOO = """
-import functools
-import json
-from dataclasses import dataclass
-from pathlib import Path
-import numpy as np
-import zoo_helper
-
-HERE = Path(__file__).parent
-HIDDEN = 4
-NAMED = "small"
-
-@dataclass(frozen=True)
-class State:
-    values: tuple
-
-    def state_dict(self):
-        return {"w": np.array(self.values)}
-
-@dataclass(frozen=True)
-class Seeded:
-    seed: int = 0
-    name: str = "m"
-    version: str = "1"
-    task: str = "x"
-
-    def build(self):
-        return State((self.seed, HIDDEN))
-
-class Helped(Seeded):
-    def build(self):
-        return State((zoo_helper.scale(2),))
-
-class Reading(Seeded):
-    def build(self):
-        return State(tuple(json.loads((HERE / "data" / "weights.json").read_text())))
-
-class Arrays(Seeded):
-    def build(self):
-        return State(tuple(np.load(HERE / "data" / "weights.npy")))
-
-class Given(Seeded):
-    def build(self):
-        return State(tuple(self.make()))
-
-def given(make):
-    model = Given()
-    object.__setattr__(model, "make", make)
-    return model
-
-def closing_over(value):
-    return given(lambda: (value, 1))
-
-def with_default(value):
-    def make(n=value):
-        return (n,)
-    return given(make)
-
-def partly(value):
-    return given(functools.partial(range, value))
-
-@dataclass(frozen=True)
-class File:
-    path: Path
-    name: str = "m"
-    version: str = "1"
-    task: str = "x"
-"""
-HELPER = "import zoo_deeper\ndef scale(x):\n    return zoo_deeper.FACTOR * x\n"
-DEEPER = "FACTOR = 3\n"
-
-
-@pytest.fixture
-def zoo(tmp_path, monkeypatch) -> Path:
-    """A project with models in a module of its own; `load()` imports it anew, as another session would."""
-    project = tmp_path / "project"
-    (project / "data").mkdir(parents=True)
-    for name, text in ((NAME, ZOO), ("zoo_helper", HELPER), ("zoo_deeper", DEEPER)):
-        (project / f"{name}.py").write_text(text)
-    (project / "data" / "weights.json").write_text("[1, 2]")
-    np.save(project / "data" / "weights.npy", np.array([1, 2]))
-    (project / "model.onnx").write_bytes(b"onnx" * 10)
-    (project / "folder" / "sub").mkdir(parents=True)
-    (project / "folder" / "config.json").write_text('{"layers": 2}')
-    (project / "folder" / "sub" / "weights.bin").write_bytes(b"w" * 10)
-    monkeypatch.syspath_prepend(str(project))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield project
-    forget()
-
-
-def forget() -> None:
-    for name in (NAME, "zoo_helper", "zoo_deeper"):
-        sys.modules.pop(name, None)
-    importlib.invalidate_caches()
-
-
-def load() -> ModuleType:
-    forget()
-    return importlib.import_module(NAME)
-
-
-class Plain:
-    """A runtime that writes what the model builds, and counts."""
-
-    name, format = "plain", "json"
-    needs: dict[str, str] = {}  # noqa: RUF012
-
-    def build(self, model, scheme, out):
-        built = str(model.build()) if hasattr(model, "build") else model.path.name
-        (out / "model.txt").write_text(built)
-
-
-def edited(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+from benchgate.storage.artifacts import artifact_key, content, content_of, prepared
+from tests.storage.zoo import FP32, Plain, edited, load
 
 
 def replaced(name: str, raw: bytes):
@@ -241,9 +119,7 @@ def test_moving_the_project_changes_nothing(zoo, tmp_path, monkeypatch):
 
 
 def test_an_edited_runtime_builds_anew(zoo):
-    (zoo / "zoo_helper.py").write_text(
-        "from tests.storage.test_stale_artifacts import Plain\nclass Mine(Plain):\n    name = 'mine'\n"
-    )
+    (zoo / "zoo_helper.py").write_text("from tests.storage.zoo import Plain\nclass Mine(Plain):\n    name = 'mine'\n")
     load()
     first = artifact_key(load().Seeded(), FP32, sys.modules["zoo_helper"].Mine())
     edited(zoo / "zoo_helper.py", "'mine'", "'mine'\n    # faster")
@@ -324,52 +200,3 @@ def test_a_file_that_is_gone_says_so_and_is_no_reason_to_measure_the_old_model(z
     with pytest.raises(FileNotFoundError):
         prepared(load().Reading(), FP32, Plain())
     assert "weights.json, which it was built from, changed since; building it again" in capsys.readouterr().err
-
-
-# What cannot be loaded
-
-
-class Loading:
-    """`load` fails on the artifacts that it is told to."""
-
-    def __init__(self, *errors: BaseException | None) -> None:
-        self.errors = list(errors)
-
-    def __call__(self, path: Path) -> str:
-        error = self.errors.pop(0)
-        if error is not None:
-            raise error
-        return (path / "model.txt").read_text()
-
-
-MISMATCH = RuntimeError("Error(s) in loading state_dict for Net:\n\tsize mismatch for w: [2] from checkpoint, is [3]")
-
-
-def test_an_artifact_that_cannot_be_loaded_is_built_again_once_and_said(zoo, capsys):
-    prepared(load().Seeded(), FP32, Plain())
-    made, loaded = opened(load().Seeded(), FP32, Plain(), "cpu", Loading(MISMATCH, None))
-    assert made.seconds is not None
-    assert loaded == "State(values=(0, 4))"
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said == (
-        f"benchgate: {made.path}: cannot be loaded (Error(s) in loading state_dict for Net:); building it again"
-    )
-
-
-@pytest.mark.parametrize(
-    ("built", "errors"),
-    [
-        (False, [MISMATCH]),
-        (True, [MISMATCH, MISMATCH]),
-        (True, [MemoryError()]),
-        (True, [RuntimeError("CUDA out of memory")]),
-        (True, [KeyboardInterrupt()]),
-    ],
-)
-def test_what_a_rebuild_does_not_cure_is_raised(zoo, built, errors):
-    if built:
-        prepared(load().Seeded(), FP32, Plain())
-    loading = Loading(*errors)
-    with pytest.raises(type(errors[-1])):
-        opened(load().Seeded(), FP32, Plain(), "cpu", loading)
-    assert loading.errors == []

@@ -56,3 +56,8 @@ LSTM = TrainedModel("tiny-lstm", "lstm", lstm, {"width": 16}, RECIPE, examples, 
 TRANSFORMER = TrainedModel(
     "tiny-transformer", "transformer", transformer, {"width": 16}, RECIPE, examples, max_source=32, max_target=16
 )
+
+
+def partials(cache):
+    """The checkpoints that are whole."""
+    return list((cache / "partial").glob("*.safetensors"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchgate.core import DataError
 from benchgate.storage import cache
 from benchgate.tasks.text2text.rewrites import load, normalise
-from fixtures import reformulation, reformulation_lexicon, reformulation_noise
+from fixtures import reformulation, reformulation_lexicon, reformulation_noise, reformulation_phrases
 from fixtures.reformulation_grammar import SEED, SIZES, Grammar, all_texts, generate
 
 GOLDEN = Path(__file__).parent / "golden_reformulations.txt"
@@ -148,11 +148,11 @@ def test_a_misspelling_belongs_to_one_word_and_is_no_word_itself():
 
 
 def test_short_forms_can_be_undone():
-    shorts = Counter(reformulation_lexicon.ABBREVIATIONS.values())
+    shorts = Counter(reformulation_phrases.ABBREVIATIONS.values())
     assert set(shorts.values()) == {1}
     words = {word for form in forms() for word in form.split()}
     assert not words & shorts.keys()
-    unused = [p for p in reformulation_lexicon.ABBREVIATIONS if not any(re.search(rf"\b{p}\b", f) for f in forms())]
+    unused = [p for p in reformulation_phrases.ABBREVIATIONS if not any(re.search(rf"\b{p}\b", f) for f in forms())]
     assert unused == []
 
 
