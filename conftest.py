@@ -7,5 +7,6 @@ pytest_plugins = [
     "fixtures.decoder_lm",
     "fixtures.seq2seq_untrained",
     "fixtures.training",
+    "fixtures.native",
     "fixtures.echo",
 ]

@@ -38,6 +38,7 @@ FLOORS = {16: 0.99, 8: 0.99, 4: 0.9}
 FIDELITY_PASSAGES = 15
 
 
+@pytest.mark.compute_bound
 @pytest.mark.cells(model=MODEL, scheme=SCHEMES, runtime=TORCH)
 @pytest.mark.cells(model=MODEL, scheme=GGUF, runtime="ggml")
 @pytest.mark.cells(model=MODEL, scheme=GPTQ, runtime="gptq")
@@ -66,6 +67,7 @@ def test_same_weights(cell, passages):
     assert result["top1"] == pytest.approx(reference["top1"], abs=0.005)
 
 
+@pytest.mark.compute_bound
 @pytest.mark.cells(model=MODEL, scheme=["fp32", "bf16"], runtime=TORCH)
 @pytest.mark.parametrize("context", [32, 512])
 def test_prefill(cell, context):
@@ -92,6 +94,7 @@ def test_decode_batch(cell, batch):
     cell.measure("decode", batch=batch, meters=())
 
 
+@pytest.mark.compute_bound
 @pytest.mark.cells(model=MODEL, scheme=["fp32", "bf16"], runtime=TORCH)
 def test_generate(cell):
     """Time to first token and time per output token of a streamed generation."""
