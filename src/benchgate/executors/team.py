@@ -9,9 +9,8 @@ from typing import Any
 from benchgate.core import BenchgateError, Lapped
 from benchgate.executors.local import Local
 from benchgate.gate.side_by_side.driver import side_by_side
-from benchgate.gate.side_by_side.pairs import Side
+from benchgate.gate.side_by_side.pairs import Side, Started
 from benchgate.gate.side_by_side.verdict import Verdict
-from benchgate.machine.workers import Worker
 from benchgate.measuring import run as running
 from benchgate.measuring.resolved import Resolved
 from benchgate.measuring.timing import Loop
@@ -20,11 +19,11 @@ from benchgate.measuring.timing import Loop
 class CellTeam:
     """Workers of one cell, of zygotes of its own: `renew` makes those that follow independent of those before."""
 
-    def __init__(self, local: Local, of: Resolved) -> None:
-        self._local, self._of = local.apart(), of
+    def __init__(self, local: Local, of: Resolved, load: Callable[[], Callable[[], Any]]) -> None:
+        self._local, self._of, self._load = local.apart(), of, load
 
-    def worker(self) -> Worker:
-        return self._local.worker(self._of)
+    def worker(self) -> Started:
+        return Started(self._local.worker(self._of), self._load)
 
     def renew(self) -> None:
         self._local.end_processes()
@@ -50,7 +49,7 @@ def compare(
         for of in cells
     ]
     teams = {id(side): of for side, of in zip(sides, cells, strict=True)}
-    return side_by_side(*sides, crew=lambda side, seed: CellTeam(local, teams[id(side)]), **options)
+    return side_by_side(*sides, crew=lambda side, seed: CellTeam(local, teams[id(side)], side.load), **options)
 
 
 def loaded_call(

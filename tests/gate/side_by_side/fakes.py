@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchgate.gate.side_by_side import timed
 from benchgate.gate.side_by_side.pairs import Side
 from benchgate.gate.side_by_side.timed import Begun, Block
 
@@ -57,33 +56,36 @@ class FakeCrew:
 
 @dataclass
 class FakeWorker:
-    """Block -1 is the loading. Seconds are those of one call; a block is one call, or as many as fill it."""
+    """`done` counts from the loading, which is -1. A block is one call, or as many as fill it."""
 
     crew: FakeCrew
     number: int
-    block: int = -1
+    done: int = -1
 
-    def call(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any:
-        script = self.crew.script
-        error = script.fails(self.number, self.block)
+    def begin(self, timeout_s: float) -> Begun:
+        seconds = self._next()
+        self.crew.world.log.append(f"load {self.crew.name}")
+        return Begun(1.0, 0.01, seconds, self.crew.script.rss_bytes(-1), 1)
+
+    def block(self, seconds: float, cpus: frozenset[int] | None, timeout_s: float) -> Block:
+        call_s = self._next()
+        count = max(1, round(seconds / call_s))
+        self.crew.world.now += count * call_s
+        self.crew.world.cpus.append(cpus)
+        rounds = (call_s,) * count
+        return Block(1, rounds, rounds, (0.0,) * count, rss_bytes=self.crew.script.rss_bytes(self.done))
+
+    def _next(self) -> float:
+        """Seconds of a call of what is asked for next. Raises the script's error."""
+        error = self.crew.script.fails(self.number, self.done)
         if error is not None:
             raise error
-        seconds = script.call_s(self.number, self.block)
-        self.block += 1
-        if function is timed.begin:
-            self.crew.world.log.append(f"load {self.crew.name}")
-            return Begun(1.0, 0.01, seconds, script.rss_bytes(-1), 1)
-        count = max(1, round(args[0] / seconds))
-        self.crew.world.now += count * seconds
-        self.crew.world.cpus.append(args[1])
-        rounds = (seconds,) * count
-        return Block(1, rounds, rounds, (0.0,) * count, rss_bytes=script.rss_bytes(self.block))
+        seconds = self.crew.script.call_s(self.number, self.done)
+        self.done += 1
+        return seconds
 
     def close(self) -> None:
         self.crew.world.alive -= 1
-
-    def kill(self) -> None:
-        self.close()
 
 
 def side(name: str) -> Side:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from benchgate.gate.side_by_side import timed
 from benchgate.gate.side_by_side.driver import side_by_side
 from benchgate.gate.side_by_side.pairs import Crew, Plan, Side
 from benchgate.gate.side_by_side.rule import Noise, Rule
@@ -56,11 +55,11 @@ def test_a_crew_forks_and_gets_over_a_killed_zygote():
     try:
         first = crew.worker()
         assert crew.fresh == ""
-        assert first.call(os.getppid) == crew._zygote.pid
+        assert first.process.call(os.getppid) == crew._zygote.pid
         os.kill(crew._zygote.pid, signal.SIGKILL)
         os.waitid(os.P_PID, crew._zygote.pid, os.WEXITED | os.WNOWAIT)
         second = crew.worker()
-        assert second.call(timed.begin, adding).call_s > 0
+        assert second.begin(60.0).call_s > 0
         before = crew._zygote.pid
         second.close()
         crew.renew()
@@ -77,7 +76,7 @@ def test_both_sides_of_a_zygote_pair_have_the_same_hashes_and_the_next_others():
     found = []
     for _ in range(2):
         workers = [crew.worker() for crew in crews]
-        found.append([worker.call(hash, "text") for worker in workers])
+        found.append([worker.process.call(hash, "text") for worker in workers])
         for worker, crew in zip(workers, crews, strict=True):
             worker.close()
             crew.renew()
@@ -90,7 +89,7 @@ def test_a_device_with_a_driver_is_not_forked():
     crew = Crew(Side(adding, device="cuda"))
     worker = crew.worker()
     assert "cuda" in crew.fresh
-    assert worker.call(timed.begin, adding).threads >= 1
+    assert worker.begin(60.0).threads >= 1
     worker.close()
     crew.close()
 

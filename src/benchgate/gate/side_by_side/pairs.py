@@ -12,15 +12,17 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from benchgate.core import BenchgateError, Unavailable
 from benchgate.gate.side_by_side import timed
 from benchgate.gate.side_by_side.statistic import Pair, pair_of
 from benchgate.gate.side_by_side.timed import Begun, Block
 from benchgate.machine import workers
+from benchgate.machine.workers import Worker
 from benchgate.machine.zygotes import FORKING_DEVICES, CannotFork, Zygote
 
+Answer = TypeVar("Answer")
 SideName = Literal["baseline", "candidate"]
 NAMES: tuple[SideName, SideName] = ("baseline", "candidate")
 # Of the memory that is free once one side is loaded, the other's may take this share.
@@ -79,13 +81,32 @@ class SideBroke(BenchgateError):
 
 
 class Running(Protocol):
-    """A worker as pairs need it."""
+    """A worker as pairs need it: it loads its side once, then times blocks of its calls; see `timed`."""
 
-    def call(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any: ...
+    def begin(self, timeout_s: float) -> Begun: ...
+
+    def block(self, seconds: float, cpus: frozenset[int] | None, timeout_s: float) -> Block: ...
 
     def close(self) -> None: ...
 
-    def kill(self) -> None: ...
+
+@dataclass(frozen=True)
+class Started:
+    """A worker of this machine's and what it is to load."""
+
+    process: Worker
+    load: Callable[[], Callable[[], Any]]
+
+    def begin(self, timeout_s: float) -> Begun:
+        begun: Begun = self.process.call(timed.begin, self.load, timeout_s=timeout_s)
+        return begun
+
+    def block(self, seconds: float, cpus: frozenset[int] | None, timeout_s: float) -> Block:
+        found: Block = self.process.call(timed.block, seconds, cpus, timeout_s=timeout_s)
+        return found
+
+    def close(self) -> None:
+        self.process.close()
 
 
 class Team(Protocol):
@@ -114,7 +135,10 @@ class Crew:
         self.renew()
         self.fresh = "" if side.device in FORKING_DEVICES else f"a process with {side.device} in it is not forked"
 
-    def worker(self) -> Running:
+    def worker(self) -> Started:
+        return Started(self._process(), self._side.load)
+
+    def _process(self) -> Worker:
         for _ in range(2):
             try:
                 if self._zygote is None and not self.fresh:
@@ -243,20 +267,20 @@ class Pairs:
         """Start a worker of a side, put it with those alive, load and warm up."""
         worker = self._crews[number].worker()
         alive.append((number, worker))
-        begun: Begun = self._asked(number, worker, "while it loaded", timed.begin, self._sides[number].load)
-        return begun
+        return _asked(number, "while it loaded", lambda: worker.begin(self._plan.timeout_s))
 
     def _block(self, number: int, worker: Running, done: int, cpus: frozenset[int] | None) -> Block:
-        place = f"in block {done + 1}"
-        found: Block = self._asked(number, worker, place, timed.block, self._plan.block_s, cpus)
-        return found
+        plan = self._plan
+        return _asked(number, f"in block {done + 1}", lambda: worker.block(plan.block_s, cpus, plan.timeout_s))
 
-    def _asked(self, number: int, worker: Running, place: str, function: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return worker.call(function, *args, timeout_s=self._plan.timeout_s)
-        except Unavailable:
-            # It is not the side's doing: the caller must send something else.
-            raise
-        except Exception as error:
-            told = str(error) if isinstance(error, BenchgateError) else f"{type(error).__name__}: {error}"
-            raise SideBroke(NAMES[number], f"{place}: {told}", isinstance(error, MemoryError)) from error
+
+def _asked(number: int, place: str, ask: Callable[[], Answer]) -> Answer:
+    """The answer of a side's worker. Raises SideBroke where it has none."""
+    try:
+        return ask()
+    except Unavailable:
+        # It is not the side's doing: the caller must send something else.
+        raise
+    except Exception as error:
+        told = str(error) if isinstance(error, BenchgateError) else f"{type(error).__name__}: {error}"
+        raise SideBroke(NAMES[number], f"{place}: {told}", isinstance(error, MemoryError)) from error
