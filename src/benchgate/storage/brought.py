@@ -1,4 +1,4 @@
-"""What a worktree lacks although the checkout has it: submodules, LFS files, files that git ignores.
+"""Files that a worktree lacks although the checkout has it: submodules, LFS files, files that git ignores.
 
 It is brought where it is certainly the baseline's own: a submodule's recorded commit, an LFS object by its hash, a
 generated Python file. A built extension is brought only where none of what it is built from differs.
@@ -118,10 +118,16 @@ def _ignored(ours: Path, theirs: Path, commit: str) -> tuple[list[str], list[str
                 f"{name} is built from sources that differ ({', '.join(sources[:NAMED])}): build the baseline in a "
                 "folder of its own and give that folder"
             )
-    folders = [name for name in ignored if name.endswith("/") and not name.rstrip("/").endswith("__pycache__")]
+    # What begins with a dot holds caches and environments, as __pycache__ does.
+    folders = [name for name in ignored if name.endswith("/") and not _is_hidden(name)]
     if folders:
         lacking.append(f"what git ignores is not in a worktree: {', '.join(folders[:NAMED])}")
     return brought, lacking
+
+
+def _is_hidden(folder: str) -> bool:
+    name = folder.rstrip("/").rpartition("/")[2]
+    return name.startswith(".") or name == "__pycache__"
 
 
 def _is_source(name: str) -> bool:

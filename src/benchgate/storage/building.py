@@ -61,7 +61,7 @@ def _silent(build: Callable[[Path], Any]) -> Callable[[Path], None]:
 
 def place(label: str, key: Mapping[str, Any]) -> Path:
     """The folder of the cache in which the artifact of this key lies, or would."""
-    return cache.root() / "artifacts" / f"{label}-{digest(key)[:12]}"
+    return cache.artifacts() / f"{label}-{digest(key)[:12]}"
 
 
 def make(

@@ -26,6 +26,12 @@ def root() -> Path:
     return Path(platformdirs.user_cache_dir("benchgate", appauthor=False))
 
 
+def artifacts() -> Path:
+    """The folder of what was built: `$BENCHGATE_ARTIFACTS`, or one in the cache. Compared versions have one each."""
+    chosen = os.environ.get("BENCHGATE_ARTIFACTS")
+    return Path(chosen).expanduser() if chosen else root() / "artifacts"
+
+
 @contextlib.contextmanager
 def locked(target: Path, timeout_s: float = -1) -> Iterator[None]:
     """Hold the lock beside `target`: one process makes it, the others wait and then find it made.

@@ -22,7 +22,17 @@ from benchgate.storage.building import MANIFEST, Manifest, damage, read_manifest
 # Endings of what is being written, and of locks; a folder in which an asset is being made is called "fetching".
 UNFINISHED = (".part", ".building", ".writing", ".lock")
 # All that benchgate itself puts into the cache; anything else in the folder is somebody else's.
-PARTS = ("artifacts", "assets", "calibration", "downloads", "partial", "trained", "digests.sqlite")
+PARTS = (
+    "against",
+    "artifacts",
+    "assets",
+    "calibration",
+    "downloads",
+    "partial",
+    "trained",
+    "worktrees",
+    "digests.sqlite",
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class Kept:
 
 def kept() -> list[Kept]:
     """The artifacts of the cache: by label, the newest first."""
-    found = [_kept(path) for path in _entries(cache.root() / "artifacts") if _is_folder(path)]
+    found = [_kept(path) for path in _entries(cache.artifacts()) if _is_folder(path)]
     return sorted(found, key=lambda one: (one.label, -(one.built or 0.0)))
 
 

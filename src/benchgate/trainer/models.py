@@ -123,7 +123,7 @@ def version_of(key: Mapping[str, Any]) -> str:
 def current(name: str) -> Path | None:
     """The folder of the model that was trained last under this name, or None."""
     try:
-        folder = cache.root() / "artifacts" / _pointer(name).read_text(encoding="utf-8").strip()
+        folder = cache.artifacts() / _pointer(name).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
     return folder if (folder / REPORT).is_file() else None
