@@ -6,20 +6,21 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from benchgate.core import BenchgateError, Lapped
+from benchgate.core import Lapped
 from benchgate.executors.local import Local
 from benchgate.gate.side_by_side.driver import side_by_side
-from benchgate.gate.side_by_side.pairs import Side, Started
+from benchgate.gate.side_by_side.pairs import Load, Side, Started
+from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.verdict import Verdict
 from benchgate.measuring import run as running
-from benchgate.measuring.resolved import Resolved
+from benchgate.measuring.resolved import Loaded, Resolved
 from benchgate.measuring.timing import Loop
 
 
 class CellTeam:
     """Workers of one cell, of zygotes of its own: `renew` makes those that follow independent of those before."""
 
-    def __init__(self, local: Local, of: Resolved, load: Callable[[], Callable[[], Any]]) -> None:
+    def __init__(self, local: Local, of: Resolved, load: Load) -> None:
         self._local, self._of, self._load = local.apart(), of, load
 
     def worker(self) -> Started:
@@ -54,22 +55,30 @@ def compare(
 
 def loaded_call(
     of: Resolved, operation: str | None, params: Mapping[str, Any], inputs: Any, threads: int
-) -> Callable[[], Any]:
+) -> Callable[[], Any] | Prepared:
     """Load the cell, in a worker, and return the operation's call. Its first output is checked."""
-    work = running.prepare(of.load(threads), operation, params, Loop(), inputs).work
-    if work.prepare is not None:
-        raise BenchgateError(f"{of.cell}: what must be prepared before each call cannot be compared side by side")
+    return loaded(of, operation, params, inputs, threads)[1]
+
+
+def loaded(
+    of: Resolved, operation: str | None, params: Mapping[str, Any], inputs: Any, threads: int
+) -> tuple[Loaded, Callable[[], Any] | Prepared]:
+    """`loaded_call` with the loaded cell itself."""
+    cell = of.load(threads)
+    work = running.prepare(cell, operation, params, Loop(), inputs).work
     call, synchronize = work.started(), of.device.synchronize
     if work.begin is not None:
         work.begin()
+    if work.prepare is not None:
+        work.prepare()
     first = call()
     if work.check is not None:
         work.check(first.output if isinstance(first, Lapped) else first)
-    if synchronize is None:
-        return call
+    timed = call if synchronize is None else partial(_waited, call, synchronize)
+    return cell, timed if work.prepare is None else Prepared(timed, work.prepare)
 
-    def waited() -> None:
-        call()
-        synchronize()
 
-    return waited
+def _waited(call: Callable[[], Any], synchronize: Callable[[], None]) -> None:
+    """A call on a device that works on while the call returns."""
+    call()
+    synchronize()

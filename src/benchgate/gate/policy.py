@@ -37,12 +37,17 @@ class Policy:
 
     def tolerance(self, key: str, row: Row, own: Mapping[str, float]) -> float | None:
         """The tolerance of one metric of one cell: the mark's (`own`), the cell's, the project's, the table's."""
+        said = self.said(key, row.name, own)
+        return row.tolerance if said is None else said
+
+    def said(self, key: str, name: str, own: Mapping[str, float]) -> float | None:
+        """The tolerance that somebody wrote down for this metric of this cell, None where that is nobody."""
         # Node ids end in [...]: brackets stand for themselves, only * and ? are wild.
         matching = [values for glob, values in self.cells.items() if fnmatch.fnmatchcase(key, glob.replace("[", "[[]"))]
         for source in (own, *reversed(matching), self.tolerances):
-            if row.name in source:
-                return source[row.name]
-        return row.tolerance
+            if name in source:
+                return source[name]
+        return None
 
 
 def resolved(record: Record, policy: Policy, own: Mapping[str, float] | None = None, noise: Noise = ASSUMED) -> Record:

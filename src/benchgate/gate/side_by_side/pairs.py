@@ -17,12 +17,13 @@ from typing import Any, Literal, Protocol, TypeVar
 from benchgate.core import BenchgateError, Unavailable
 from benchgate.gate.side_by_side import timed
 from benchgate.gate.side_by_side.statistic import Pair, pair_of
-from benchgate.gate.side_by_side.timed import Begun, Block
+from benchgate.gate.side_by_side.timed import Begun, Block, Prepared
 from benchgate.machine import workers
 from benchgate.machine.workers import Worker
 from benchgate.machine.zygotes import FORKING_DEVICES, CannotFork, Zygote
 
 Answer = TypeVar("Answer")
+Load = Callable[[], Callable[[], Any] | Prepared]
 SideName = Literal["baseline", "candidate"]
 NAMES: tuple[SideName, SideName] = ("baseline", "candidate")
 # Of the memory that is free once one side is loaded, the other's may take this share.
@@ -38,7 +39,7 @@ class Side:
     are those that compute: work on one is pinned, see Plan.
     """
 
-    load: Callable[[], Callable[[], Any]]
+    load: Load
     preload: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
@@ -95,7 +96,7 @@ class Started:
     """A worker of this machine's and what it is to load."""
 
     process: Worker
-    load: Callable[[], Callable[[], Any]]
+    load: Load
 
     def begin(self, timeout_s: float) -> Begun:
         begun: Begun = self.process.call(timed.begin, self.load, timeout_s=timeout_s)

@@ -16,19 +16,27 @@ from benchgate.gate.side_by_side.verdict import Kind
 
 # Of files that differ so many are named.
 NAMED = 3
+# Characters of a value that is shown.
+LONGEST = 60
 
 
 @dataclass(frozen=True)
 class Proof:
     """All that one side ran: path below its tree -> SHA-256 of each module, artifact -> content, package -> version.
 
-    `outside` are files of modules that are in no package folder and not below its tree either.
+    `facts` are what else decides a time: threads, kernels. `outside` are files of modules that are in no package folder
+    and not below its tree either.
     """
 
     modules: Mapping[str, str]
     artifacts: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
     outside: tuple[str, ...] = ()
+
+    def parts(self) -> Mapping[str, Mapping[str, str]]:
+        """Everything that must be equal on both sides for a time to be the same."""
+        return {"": self.modules, "artifact ": self.artifacts, "package ": self.packages, "other ": self.facts}
 
 
 def loaded(tree: Path) -> Proof:
@@ -41,9 +49,12 @@ def loaded(tree: Path) -> Proof:
         path = Path(name).resolve() if isinstance(name, str) else None
         if path is None or not path.is_file():
             continue
+        if "site-packages" in path.parts or "dist-packages" in path.parts:
+            # Installed, also where the environment is in the project's folder: told by its version.
+            continue
         if path.is_relative_to(root):
             inside[path.relative_to(root).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
-        elif not path.is_relative_to(Path(sys.base_prefix).resolve()) and "site-packages" not in path.parts:
+        elif not path.is_relative_to(Path(sys.base_prefix).resolve()):
             outside.append(str(path))
     return Proof(dict(sorted(inside.items())), outside=tuple(sorted(outside)))
 
@@ -52,6 +63,23 @@ def foreign(ours: Proof, their_tree: Path) -> str:
     """Return the module that one side loaded from the other's tree, "" where there is none: it was not its own code."""
     root = their_tree.resolve()
     return next((name for name in ours.outside if Path(name).is_relative_to(root)), "")
+
+
+def differences(baseline: Proof, candidate: Proof) -> tuple[str, ...]:
+    """Return what is not the same on both sides: a module's path, `package torch 2.12 -> 2.13`, `threads 1 -> 2`."""
+    found = []
+    for prefix, old in baseline.parts().items():
+        new = candidate.parts()[prefix]
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                shown = f"{prefix}{name}"
+                found.append(shown if prefix == "" else f"{shown} {_short(old.get(name))} -> {_short(new.get(name))}")
+    return tuple(found)
+
+
+def _short(value: str | None) -> str:
+    text = "none" if value is None else value
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def unneeded(baseline: Proof, candidate: Proof, changed: Collection[str] | None = None) -> tuple[Kind, str] | None:
@@ -66,8 +94,7 @@ def unneeded(baseline: Proof, candidate: Proof, changed: Collection[str] | None 
             raise DataError(
                 f"the {name} loaded no module of its tree and no artifact: give the folder that it runs from"
             )
-    parts = ((baseline.modules, candidate.modules), (baseline.artifacts, candidate.artifacts))
-    if any(dict(old) != dict(new) for old, new in (*parts, (baseline.packages, candidate.packages))):
+    if differences(baseline, candidate):
         return None
     if changed:
         named = ", ".join(sorted(changed)[:NAMED]) + (", ..." if len(changed) > NAMED else "")

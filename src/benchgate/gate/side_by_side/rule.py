@@ -31,6 +31,8 @@ OPEN, SAME, SLOWER, FASTER = range(4)
 # Relative efficiency of the Hodges-Lehmann centre for normal shifts is 3 / pi; a little above its inverse.
 COST_OF_CENTRE = 1.06
 CLIP_SD = 3.0
+# Beyond ten times as long no gate is meant.
+MOST_EXCLUDED = 10.0
 RAW_COUNTS_ALONE = 2.0
 
 
@@ -75,8 +77,11 @@ class Rule:
     both_sides: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.margin < self.excluded < 1:
-            raise DataError(f"margin {self.margin:g} and excluded {self.excluded:g}: 0 <= margin < excluded < 1 needed")
+        if not 0 <= self.margin < self.excluded < MOST_EXCLUDED:
+            raise DataError(
+                f"margin {self.margin:g} and excluded {self.excluded:g}: 0 <= margin < excluded < {MOST_EXCLUDED:g} "
+                "is needed"
+            )
         if not self.looks or sorted(set(self.looks)) != list(self.looks) or self.looks[0] < 2:
             raise DataError(f"looks {self.looks}: rising numbers of pairs, at least 2, are needed")
         if self.a_zygote < 1 or not (0 < self.suspect_alpha < 0.5 and 0 < self.same_alpha < 0.5):

@@ -1,6 +1,7 @@
 """The inside of a worker of a comparison: loads its side once, then times blocks of calls. Standard library only.
 
-A *round* is as many calls in a row as last ROUND_S, so that clock and counter cost nothing beside it; a *block* is
+A *round* is as many calls in a row as last ROUND_S, so that clock and counter cost nothing beside it, or a single call
+where something must be prepared before each; a *block* is
 rounds for at least so many seconds. Of each round wall time, CPU time and run-queue delay of the calling thread are
 kept, a call's share of them, all read outside of what is timed. All clocks are monotonic: a step of the system's clock
 changes nothing.
@@ -21,6 +22,14 @@ ROUND_S = 0.0005
 SHORT_S = 0.005
 WARM_UP_CALLS, WARM_UP_S, WARM_UP_BUDGET_S = 3, 0.010, 2.0
 SCHEDSTAT = "/proc/thread-self/schedstat"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A call that needs something done before each time, which is not timed. A side may load this or a plain call."""
+
+    call: Callable[[], Any]
+    prepare: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -62,17 +71,26 @@ class _Loaded:
     """The side that this process holds between two requests."""
 
     call: Callable[[], Any] | None = None
+    prepare: Callable[[], None] | None = None
     call_s = 0.0
 
+    @classmethod
+    def ready(cls) -> None:
+        """Do what comes before a call."""
+        if cls.prepare is not None:
+            cls.prepare()
 
-def begin(load: Callable[[], Callable[[], Any]], cpus: frozenset[int] | None = None) -> Begun:
+
+def begin(load: Callable[[], Callable[[], Any] | Prepared], cpus: frozenset[int] | None = None) -> Begun:
     """Load the side and warm it up: three calls and 10 ms, less where a single call is long."""
     pin(cpus)
     start = time.perf_counter()
-    call = load()
+    found = load()
+    call, _Loaded.prepare = (found.call, found.prepare) if isinstance(found, Prepared) else (found, None)
     loaded = time.perf_counter()
     durations: list[float] = []
     while True:
+        _Loaded.ready()
         began = time.perf_counter()
         call()
         durations.append(time.perf_counter() - began)
@@ -91,8 +109,9 @@ def block(seconds: float, cpus: frozenset[int] | None = None) -> Block:
         raise RuntimeError("block() before begin(): nothing is loaded in this worker")
     pin(cpus)
     if _Loaded.call_s < SHORT_S:
+        _Loaded.ready()
         call()
-    calls = max(1, round(ROUND_S / max(_Loaded.call_s, 1e-9)))
+    calls = 1 if _Loaded.prepare is not None else max(1, round(ROUND_S / max(_Loaded.call_s, 1e-9)))
     wall: list[float] = []
     cpu: list[float] = []
     delay: list[float] = []
@@ -101,6 +120,7 @@ def block(seconds: float, cpus: frozenset[int] | None = None) -> Block:
     before = neighbours.read()
     process, thread = time.process_time(), time.thread_time()
     while total < seconds or not wall:
+        _Loaded.ready()
         waited, used, start = queue.waited_s(), time.thread_time(), time.perf_counter()
         for _ in range(calls):
             call()

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Load = Callable[[], Callable[[], Any]]
+from benchgate.gate.side_by_side.pairs import Load
+from benchgate.gate.side_by_side.timed import Prepared
+
 How = Literal["spin", "sleep"]
 # A sleep is late by about this much (s): it is asked for that much shorter, and less than it is spun.
 LATE_S = 60e-6
@@ -89,8 +91,14 @@ def slowed(load: Load, share: float, how: How) -> Load:
     return functools.partial(_load_slowed, load, share, how)
 
 
-def _load_slowed(load: Load, share: float, how: How) -> Callable[[], Any]:
-    call = load()
+def _load_slowed(load: Load, share: float, how: How) -> Callable[[], Any] | Prepared:
+    found = load()
+    if isinstance(found, Prepared):
+        return Prepared(_slowed_call(found.call, share, how), found.prepare)
+    return _slowed_call(found, share, how)
+
+
+def _slowed_call(call: Callable[[], Any], share: float, how: How) -> Callable[[], Any]:
 
     def longer() -> Any:
         # By the CPU's clock: of a call that queued behind a neighbour more would be added than was asked for.
