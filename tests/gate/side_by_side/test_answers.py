@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import DataError
-from benchgate.gate.side_by_side.answers import KINDS, CellAnswer, GateAnswers, read_answers
+from benchgate.gate.findings import Finding
+from benchgate.gate.side_by_side.answers import KINDS, CellAnswer, GateAnswers, confirmed, read_answers
 from benchgate.gate.side_by_side.verdict import Change, Verdict
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -62,6 +63,30 @@ def test_the_worst_verdict_is_the_cells() -> None:
 
     assert cell.kind == "regressed"
     assert cell.fails()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind", "fails"),
+    [
+        (Verdict("regressed"), "regressed", True),
+        (Verdict("broken", broken="candidate"), "regressed", True),
+        (Verdict("same"), "unchanged", False),
+        (Verdict("improved"), "unchanged", False),
+        (Verdict("code not exercised"), "unchanged", False),
+        (Verdict("inconclusive"), "suspicious", False),
+        (Verdict("not comparable", "no such cell"), "suspicious", False),
+        (Verdict("broken", broken="baseline"), "suspicious", False),
+    ],
+)
+def test_a_suspicious_time_is_decided_side_by_side_or_stays_so(verdict: Verdict, kind: str, fails: bool) -> None:
+    size = Finding("regressed", "t", "size_bytes", 2.0, 1.0, 0.01)
+    time = Finding("suspicious", "t", "latency_median_s", 2.0, 1.0, 0.2)
+
+    found = confirmed([size, time], CellAnswer("t", {"time": verdict}))
+
+    assert found[0] == size
+    assert (found[1].kind, found[1].fails()) == (kind, fails)
+    assert "side by side: " in found[1].reason
 
 
 def test_a_gone_cell_fails_a_strict_run_only() -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchgate.core import DataError
+from benchgate.gate.findings import SUSPICIOUS, Finding
+from benchgate.gate.findings import Kind as FindingKind
 from benchgate.gate.side_by_side.verdict import Change, Kind, Verdict
 
 SCHEMA = 1
@@ -26,6 +28,8 @@ KINDS: tuple[Kind, ...] = (
     "code not exercised",
     "unchanged",
 )
+# Kinds that decide nothing.
+OPEN: frozenset[Kind] = frozenset({"inconclusive", "not comparable", "broken"})
 TIME = "time"
 AGAIN = "write it anew with `pytest ... --gate-against REF --gate-report FILE`"
 
@@ -102,6 +106,19 @@ class GateAnswers:
             },
             indent=1,
         )
+
+
+def confirmed(findings: Sequence[Finding], answer: CellAnswer) -> list[Finding]:
+    """Return the findings on a cell with its suspicious times decided by the answer; open ones stay suspicious.
+
+    A candidate that is no slower than the other version has not become so by this change: the machine has.
+    """
+    kinds: Mapping[bool | None, FindingKind] = {True: "regressed", False: "unchanged", None: SUSPICIOUS}
+    slower = True if answer.fails() else None if answer.kind in OPEN else False
+    return [
+        replace(found, kind=kinds[slower], reason=f"side by side: {answer}") if found.kind == SUSPICIOUS else found
+        for found in findings
+    ]
 
 
 def read_answers(path: Path) -> GateAnswers:
