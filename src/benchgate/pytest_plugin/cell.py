@@ -110,23 +110,25 @@ class MeasuredCell:
         others = self._meters if self._meters is not None else meters
         threads = _threads(threads)
         shown = plain({**self._params, **params})
+        patience = self._in.patience
+        order = running.Order(
+            of=self._of,
+            key=self._key,
+            threads=threads,
+            operation=operation,
+            params=params,
+            shown=shown,
+            meters={name: all_meters[name] for name in dict.fromkeys(["latency", *others])},
+            rounds=BlockRounds(self._options, patience.left(), patience.best_reference_s),
+            inputs=inputs,
+            scored=operation is None or data is not None,
+            data=data,
+        )
+        if self._in.intercept is not None:
+            raise self._in.intercept(order)
         self._own.close()
         try:
             self._in.builds.check(self.cell)
-            patience = self._in.patience
-            order = running.Order(
-                of=self._of,
-                key=self._key,
-                threads=threads,
-                operation=operation,
-                params=params,
-                shown=shown,
-                meters={name: all_meters[name] for name in dict.fromkeys(["latency", *others])},
-                rounds=BlockRounds(self._options, patience.left(), patience.best_reference_s),
-                inputs=inputs,
-                scored=operation is None or data is not None,
-                data=data,
-            )
             record, rounds = running.measure(self._place, order)
             record = _finite(record)
         except BaseException:

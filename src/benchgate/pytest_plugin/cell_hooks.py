@@ -23,7 +23,7 @@ from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, sel
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
 from benchgate.pytest_plugin.items import cell_of, own_modules, params_of
 from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
-from benchgate.pytest_plugin.outcomes import ended_early, outcome_of
+from benchgate.pytest_plugin.outcomes import Ended, ended_early, outcome_of
 from benchgate.pytest_plugin.patience import Patience
 from benchgate.pytest_plugin.stored_runs import BASELINES
 from benchgate.pytest_plugin.suite_run import SuiteRun
@@ -112,7 +112,9 @@ class CellHooks:
         suite, cells = self.suite, {item.nodeid: cell_of(item) for item in items}
         suite.collected = {key for key, cell in cells.items() if cell is not None}
         for item in items:
-            if cells[item.nodeid] is not None and not matrix.measures(item.iter_markers("cells")):
+            if cells[item.nodeid] is not None and (
+                suite.intercept is not None or not matrix.measures(item.iter_markers("cells"))
+            ):
                 item.add_marker(pytest.mark.filterwarnings(benchmark_adapter.NOT_USED))
         refusal = selection.refusal(suite, config.option, self.overrides)
         if hasattr(config, "workerinput"):
@@ -129,14 +131,16 @@ class CellHooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if not session.config.option.collectonly and any(cell_of(item) for item in session.items):
+        if session.config.option.collectonly or self.suite.intercept is not None:
+            return
+        if any(cell_of(item) for item in session.items):
             self.suite.journal.start(list(self.suite.resumed.values()))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Build everything before anything is timed; pytest's own loop comes after."""
         cells = {item.nodeid: cell for item in session.items if (cell := cell_of(item)) is not None}
-        if not cells or session.config.option.collectonly:
+        if not cells or session.config.option.collectonly or self.suite.intercept is not None:
             return
         self.local.share(own_modules(session))
         if self.local.settings.kind == "process":
@@ -198,6 +202,10 @@ class CellHooks:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         try:
             result = yield
+        except Ended as ended:
+            if ended.reason:
+                pytest.fail(ended.reason, pytrace=False)
+            return None
         except Unavailable as unavailable:
             self._skip_or_fail(item, str(unavailable))
         except Exception as error:

@@ -75,11 +75,36 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "action": "store_true",
         "help": "also fail on cells that are new, gone or skipped against the baseline",
     },
+    "--gate-against": {
+        "metavar": "REF|FOLDER",
+        "help": "measure nothing for keeping: hold each cell against another version of the project, side by side",
+    },
+    "--gate-against-python": {
+        "metavar": "PYTHON",
+        "help": "the interpreter, or environment, of the other version; alone: this version in another environment",
+    },
+    "--gate-confirm": {
+        "metavar": "REF|FOLDER",
+        "help": "with --benchmark-compare: measure suspicious times side by side with this version before they count",
+    },
+    "--gate-budget": {
+        "metavar": "TIME",
+        "help": "time for all pairs together, 10m or alike, spent where intervals are widest; none: until decided",
+    },
+    "--gate-report": {
+        "action": "append",
+        "default": [],
+        "metavar": "FILE",
+        "help": "write the answers of --gate-against to FILE.json, FILE.md or FILE.xml; repeatable",
+    },
     "--gate-accept": {
         "action": "store_true",
         "help": "report regressions without failing, and let this run be the next baseline",
     },
 }
+
+
+AGAINST = ("--gate-against", "--gate-against-python", "--gate-confirm")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,6 +128,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if stored_runs.baseline_has_cells(config) or asked:
         cell_hooks.activate(config)
+    if any(config.getoption(flag) for flag in AGAINST):
+        from benchgate.pytest_plugin import against
+
+        against.register(config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,18 @@ def own_modules(session: pytest.Session) -> list[ModuleType]:
     plugins = session.config.pluginmanager.get_plugins()
     conftests = (p for p in plugins if isinstance(p, ModuleType) and Path(p.__file__ or "").name == "conftest.py")
     return list(dict.fromkeys([*(test.obj for test in tests if test is not None), *conftests]))
+
+
+def own_files(item: pytest.Item, root: Path) -> dict[str, str]:
+    """SHA-256 of a test's module and of the conftests above it, by path below `root`."""
+    test = item.path
+    folders = [folder for folder in (test.parent, *test.parent.parents) if folder.is_relative_to(root)]
+    files = [test, *(folder / "conftest.py" for folder in folders)]
+    return {
+        file.relative_to(root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file() and file.is_relative_to(root)
+    }
 
 
 def cell_of(item: pytest.Item) -> Cell | None:

@@ -10,6 +10,17 @@ from benchgate.machine.limits import is_out_of_memory
 from benchgate.machine.workers import WorkerDied
 
 
+class Ended(BaseException):
+    """Ends a test at `cell.measure()` where another answer than its own is wanted: it passes, or fails for `reason`.
+
+    No Exception: a test's own `except Exception` must not take it for the cell's.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 def outcome_of(report: Any, excinfo: Any, waived: bool) -> tuple[str, str]:
     """(outcome, reason) of a pytest report; `waived` when its regressions were accepted by --gate-accept."""
     if report.passed:

@@ -13,8 +13,10 @@ from benchgate.gate import compare as gate
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.findings import Finding, failing, how_to_confirm, suspicious
 from benchgate.gate.policy import Policy, resolved
+from benchgate.gate.side_by_side.answers import CellAnswer, confirmed
 from benchgate.gate.side_by_side.rule import ASSUMED, Noise
 from benchgate.measuring.matrix import LeftOut
+from benchgate.measuring.run import Order
 from benchgate.pytest_plugin.builds import Builds
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
 from benchgate.pytest_plugin.patience import Patience
@@ -32,7 +34,8 @@ class SuiteRun:
     `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
     the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
     `regressed` holds what the gate failed in any of them. `noise` is this machine's by cell and operation, and device.
-    `patience` and `builds` are the run's.
+    `patience` and `builds` are the run's. `intercept` gives what ends a test where it would measure: nothing is
+    measured then, and no journal is kept. `confirm` measures a suspicious cell side by side.
     """
 
     policy: Policy
@@ -61,6 +64,8 @@ class SuiteRun:
     regressed: dict[str, str] = field(default_factory=dict)
     patience: Patience = field(default_factory=lambda: Patience.of(0.0))
     builds: Builds = field(default_factory=Builds)
+    intercept: Callable[[Order], BaseException] | None = None
+    confirm: Callable[[str], CellAnswer] | None = None
 
     @staticmethod
     def test_of(key: str) -> str:
@@ -123,7 +128,12 @@ class SuiteRun:
         self.records[key] = record = resolved(record, self.policy, self.tolerances.get(key), noise)
         if not self.comparing:
             return []
-        self.findings[key] = found = gate.compare(record, self.baselines)
+        found = gate.compare(record, self.baselines)
+        if self.confirm is not None and suspicious(found):
+            answer = self.confirm(key)
+            found = confirmed(found, answer)
+            self.records[key] = replace(record, details={**record.details, "confirmed": str(answer)})
+        self.findings[key] = found
         return failing(found, self.strict)
 
     def noise_of(self, record: Record) -> Noise:
