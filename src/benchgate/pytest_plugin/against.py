@@ -28,8 +28,8 @@ from benchgate.pytest_plugin.sides import Baseline, Sides, term_interrupts
 from benchgate.report import gate_formats, gate_summary
 
 AGAINST, CONFIRM = "benchgate-against", "benchgate-confirm"
-# Options whose value may be a path.
-PATHS = ("--gate-against", "--gate-against-python", "--gate-report", "--gate-confirm")
+# Options whose value may be a path outside of the suite.
+PATHS = ("--gate-against", "--gate-against-python", "--gate-confirm")
 
 
 def register(config: pytest.Config) -> None:
