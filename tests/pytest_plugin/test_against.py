@@ -47,6 +47,7 @@ def test_a_slower_model_fails_by_name_and_no_other(project: VersionsProject, tmp
     assert answers.cells[0].changed[0] == "work_alpha.py"
     assert answers.cells[0].verdicts["size_bytes"].kind == "same"
     assert "1 failed, 1 passed" in output
+    assert "another exception" not in output
     assert "not committed" in output
     assert project.worktrees() == 0
 

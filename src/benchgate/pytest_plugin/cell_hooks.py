@@ -200,19 +200,21 @@ class CellHooks:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        answer: Ended | None = None
         try:
             result = yield
         except Ended as ended:
-            if ended.reason:
-                pytest.fail(ended.reason, pytrace=False)
-            return None
+            answer, result = ended, None
         except Unavailable as unavailable:
             self._skip_or_fail(item, str(unavailable))
         except Exception as error:
             if cell_of(item) is not None and ended_early(error) in matrix.may_end(item.iter_markers("cells")):
                 pytest.xfail(f"{ended_early(error)}: {workers.one_line(error)}")
             raise
-        if cell_of(item) is None:
+        if answer is not None and answer.reason:
+            # Not where it was caught: pytest would print both.
+            pytest.fail(answer.reason, pytrace=False)
+        if cell_of(item) is None or answer is not None:
             return result
         suite, key = self.suite, item.nodeid
         if key not in suite.records and matrix.measures(item.iter_markers("cells")):
