@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchgate.core import BenchgateError, DataError
+from benchgate.executors import surroundings
 from benchgate.gate.side_by_side.answers import KINDS, GateAnswers, read_answers
 from benchgate.gate.side_by_side.verdict import Kind
 from benchgate.storage import git
@@ -155,7 +156,12 @@ def measured(ours: Tree, command: Command, metric: str | None = None) -> Step:
         with tempfile.TemporaryDirectory(prefix="benchgate-bisect-") as place:
             report, said = Path(place, "gate.json"), Path(place, "said.txt")
             with said.open("wb") as stream:
-                code = _run(command(good, report), inside, sources_first(ours, here(inside)), stream.fileno())
+                code = _run(
+                    command(good, report),
+                    inside,
+                    surroundings.environment(ours, here(inside), (), sys.path),
+                    stream.fileno(),
+                )
             if not report.exists():
                 text = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-SAID_LINES:]
                 return "skip", f"no answers, exit code {code}: {' / '.join(text) or 'it said nothing'}"
@@ -165,17 +171,6 @@ def measured(ours: Tree, command: Command, metric: str | None = None) -> Step:
                 return "skip", str(error)
 
     return step
-
-
-def sources_first(ours: Tree, theirs: Tree) -> dict[str, str]:
-    """Variables for a process that imports from another tree what this one imports from ours."""
-    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    installed = ("site-packages", "dist-packages")
-    places = [Path(entry or ".").resolve() for entry in [*given, *sys.path]]
-    own = [p for p in places if p.is_relative_to(ours.root) and not set(installed) & set(p.parts)]
-    moved = dict.fromkeys(str(theirs.root / place.relative_to(ours.root)) for place in own)
-    others = [entry for entry in given if Path(entry).resolve() not in own]
-    return {"PYTHONPATH": os.pathsep.join([*moved, *others]), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _run(command: Sequence[str], folder: Path, variables: Mapping[str, str], output: int) -> int:

@@ -1,15 +1,11 @@
-"""The command line and the surroundings of a run, as another version of the project is started with them."""
+"""The command line of a run, as another version of the project is started with it."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
-from benchgate.storage import cache
 from benchgate.storage.checkout import Tree
 
 # Options of a run that are not for its sides: with a value, and without.
@@ -26,10 +22,6 @@ FLAGS = (
 # These may stand without a value, and then what follows is another argument.
 MAY_BE_ALONE = ("--benchmark-compare",)
 ALWAYS = ("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "-q")
-INSTALLED = ("site-packages", "dist-packages")
-# Folders of what frameworks compile, by the variable that moves them.
-COMPILED = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
-KEPT_NAMESPACES = 4
 
 
 def arguments(given: Sequence[str], ours: Tree, theirs: Tree, folder: Path) -> list[str]:
@@ -57,61 +49,3 @@ def _in_tree(argument: str, ours: Tree, theirs: Tree, folder: Path) -> str:
     if not absolute.is_relative_to(ours.root):
         return argument
     return str(theirs.root / absolute.relative_to(ours.root)) + separator + inside
-
-
-def environment(ours: Tree, theirs: Tree, modules: Iterable[ModuleType], path: Sequence[str]) -> dict[str, str]:
-    """Variables for a side: its own sources come first, where ours are on `path` or imported from."""
-    roots = dict.fromkeys([*_on_path(ours.root, path), *_imported_from(ours.root, modules)])
-    own = [str(theirs.root / root.relative_to(ours.root)) for root in roots]
-    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    own += [entry for entry in given if not Path(entry).resolve().is_relative_to(ours.root)]
-    return {"PYTHONPATH": os.pathsep.join(own), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def _on_path(root: Path, path: Sequence[str]) -> list[Path]:
-    places = [Path(entry or os.getcwd()).resolve() for entry in path]
-    return [place for place in places if place.is_relative_to(root) and not _is_installed(place)]
-
-
-def _imported_from(root: Path, modules: Iterable[ModuleType]) -> list[Path]:
-    """Folders from which top-level modules below the root were imported, by whatever finder."""
-    found = []
-    for module in modules:
-        name, file = getattr(module, "__name__", "."), getattr(module, "__file__", None)
-        if "." in name or not isinstance(file, str):
-            continue
-        place = Path(file).resolve()
-        folder = place.parent.parent if place.stem == "__init__" else place.parent
-        if folder.is_relative_to(root) and not _is_installed(folder):
-            found.append(folder)
-    return found
-
-
-def _is_installed(place: Path) -> bool:
-    return any(part in INSTALLED for part in place.parts)
-
-
-def namespace(tree: Tree, python: str) -> Mapping[str, str]:
-    """Variables that give a version its own caches of what is built and compiled; the oldest of others' are removed."""
-    key = hashlib.sha256(f"{tree.commit or tree.root} {python}".encode()).hexdigest()[:12]
-    root = cache.root() / "against"
-    place = root / key
-    with cache.explained(place):
-        place.mkdir(parents=True, exist_ok=True)
-        place.touch()
-    _prune(root)
-    return {
-        "BENCHGATE_ARTIFACTS": str(place / "artifacts"),
-        **{variable: str(place / name) for variable, name in COMPILED.items()},
-    }
-
-
-def _prune(root: Path) -> None:
-    import shutil
-
-    for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT_NAMESPACES]:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def loaded_modules() -> list[ModuleType]:
-    return [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]

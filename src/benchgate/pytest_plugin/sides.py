@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from benchgate.executors import surroundings
 from benchgate.executors.peer import Peer, Start, python_of
 from benchgate.executors.versions import SideFailed, Terms, Versions
 from benchgate.executors.wire import SideError
@@ -122,8 +123,8 @@ class Sides:
         return Versions(peers[0], peers[1], terms)
 
     def _start(self, name: str, tree: Tree, python: str, where: Path) -> Start:
-        own = passed_on.environment(self.ours, tree, passed_on.loaded_modules(), sys.path)
-        caches = passed_on.namespace(tree, python) if name == "baseline" else {}
+        own = surroundings.environment(self.ours, tree, surroundings.loaded_modules(), sys.path)
+        caches = surroundings.namespace(tree, python) if name == "baseline" else {}
         given = passed_on.arguments(self._config.invocation_params.args, self.ours, tree, self._folder)
         return Start(name, python, where, given, {**own, **caches})
 
