@@ -32,7 +32,7 @@ def answers(old: Script, new: Script, tests: tuple[str, ...] = ("t",), **terms: 
         "changed": CHANGED,
         "ours": Path("/ours"),
         "theirs": Path("/theirs"),
-        "setup_of": lambda test, device: Setup(seed=3),
+        "setup_of": lambda test, asked: Setup(seed=3),
         "resolved": lambda made: resolved(made, Policy()),
         **terms,
     }
@@ -233,7 +233,7 @@ def test_a_projects_tolerance_is_the_margin() -> None:
     found = answer(
         Script(call_s=steady(0.01)),
         Script(proof=OTHER_CODE, call_s=steady(0.011)),
-        setup_of=lambda test, device: wide,
+        setup_of=lambda test, asked: wide,
     )
 
     assert found.kind == "same"

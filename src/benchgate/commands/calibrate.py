@@ -17,6 +17,7 @@ from benchgate.gate.side_by_side import calibrate as engine
 from benchgate.gate.side_by_side.calibrated import Calibrated, file_of, keep, read
 from benchgate.gate.side_by_side.pairs import Side
 from benchgate.gate.side_by_side.rule import RULE
+from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.workloads import WORKLOADS
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.measuring.run import prepare, resolve
@@ -102,22 +103,14 @@ def _operations(cell: Cell, threads: int, root: Path) -> Mapping[str, Side]:
     }
 
 
-def load_cell(cell: Cell, operation: str, threads: int, root: Path) -> Callable[[], Any]:
+def load_cell(cell: Cell, operation: str, threads: int, root: Path) -> Callable[[], Any] | Prepared:
     """Return the call of one operation of a cell, loaded in this process, on the task's own inputs."""
     registration.load_project(root)
     work = prepare(resolve(cell).load(threads), operation, {}, Loop()).work
     if work.begin is not None:
         work.begin()
     call = work.started()
-    if work.prepare is None:
-        return call
-    before = work.prepare
-
-    def prepared() -> Any:
-        before()
-        return call()
-
-    return prepared
+    return call if work.prepare is None else Prepared(call, work.prepare)
 
 
 def _print(found: list[Calibrated], console: Console) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import cloudpickle
 
-from benchgate.core import all_needs
+from benchgate.core import all_needs, operations
 from benchgate.executors import inside
 from benchgate.executors.local import Local
 from benchgate.executors.team import CellTeam, loaded, loaded_call
@@ -49,7 +49,7 @@ class Captured:
         order = self._order
         return Asked(
             cell=asdict(order.of.cell),
-            operation=order.operation or "",
+            operation=order.operation or next(iter(operations(order.of.task))),
             params=dict(order.shown),
             threads=order.threads,
             inputs=described(order.inputs),

@@ -33,14 +33,14 @@ def _nothing_loaded() -> Callable[[], None]:
 class Terms:
     """Terms that hold for all cells: paths that differ between the trees, and both trees' folders.
 
-    `setup_of(test, device)` is how its times are compared; `resolved` puts tolerances into a record; `budget_s` is for
+    `setup_of(test, asked)` is how its times are compared; `resolved` puts tolerances into a record; `budget_s` is for
     all times together; `lacking` is what the baseline's tree could not be given; `say` is told each answer.
     """
 
     changed: frozenset[str]
     ours: Path
     theirs: Path
-    setup_of: Callable[[str, str], Setup] = lambda test, device: Setup()
+    setup_of: Callable[[str, Asked], Setup] = lambda test, asked: Setup()
     resolved: Callable[[Record], Record] = lambda record: record
     budget_s: float | None = None
     lacking: tuple[str, ...] = ()
@@ -188,7 +188,7 @@ class Versions:
             Side(_nothing_loaded, (name,), device=asked.cell["device"], threads=asked.threads)
             for name, asked in zip(peers, (old, new), strict=True)
         )
-        setup = self._terms.setup_of(test, new.cell["device"])
+        setup = self._terms.setup_of(test, new)
         return Comparison(before, now, setup, lambda side, seed: PeerTeam(peers[side.preload[0]], test, seed))
 
     @property

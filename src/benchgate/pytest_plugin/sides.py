@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from benchgate.core import Cell
 from benchgate.executors import surroundings
 from benchgate.executors.peer import Peer, Start, python_of
 from benchgate.executors.versions import SideFailed, Terms, Versions
-from benchgate.executors.wire import SideError
+from benchgate.executors.wire import Asked, SideError
 from benchgate.gate.policy import resolved
 from benchgate.gate.side_by_side import calibrated
 from benchgate.gate.side_by_side.answers import TIME, CellAnswer
@@ -113,7 +114,7 @@ class Sides:
             self.differing,
             self.ours.root,
             self.theirs.root,
-            lambda test, device: self._setup(test, device, marks[test]),
+            lambda test, asked: self._setup(test, asked, marks[test]),
             lambda record: self._resolved(record, marks),
             budget_s,
             self.theirs.lacking,
@@ -128,11 +129,12 @@ class Sides:
         given = passed_on.arguments(self._config.invocation_params.args, self.ours, tree, self._folder)
         return Start(name, python, where, given, {**own, **caches})
 
-    def _setup(self, test: str, device: str, own: Mapping[str, float]) -> Setup:
+    def _setup(self, test: str, asked: Asked, own: Mapping[str, float]) -> Setup:
         """The rule with the project's tolerance as its margin, and this machine's noise."""
         tolerance = self._suite.policy.said(test, TIME_METRIC, own)
         rule = RULE if tolerance is None else RULE.for_tolerance(tolerance)
-        return Setup(rule, calibrated.noise_for(test, fingerprint(device)))
+        cell = Cell(**asked.cell)
+        return Setup(rule, calibrated.noise_for(f"{cell} {asked.operation}", fingerprint(cell.device)))
 
     def _resolved(self, record: Record, marks: Mapping[str, Mapping[str, float]]) -> Record:
         return resolved(replace(record, outcome="passed"), self._suite.policy, marks.get(record.key))

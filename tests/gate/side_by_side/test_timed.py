@@ -115,3 +115,16 @@ def test_a_block_before_the_beginning_is_refused(monkeypatch):
     monkeypatch.setattr(timed._Loaded, "call", None)
     with pytest.raises(RuntimeError, match="nothing is loaded"):
         timed.block(0.01)
+
+
+def test_what_is_prepared_before_each_call_is_not_timed():
+    done = []
+
+    def load():
+        return timed.Prepared(lambda: done.append("call"), lambda: done.append("prepare"))
+
+    timed.begin(load)
+    found = timed.block(0.0)
+    assert found.calls == 1
+    assert set(done[::2]) == {"prepare"}
+    assert set(done[1::2]) == {"call"}
