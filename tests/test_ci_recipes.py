@@ -41,7 +41,8 @@ from benchgate.gate.side_by_side.verdict import Verdict
 from benchgate.report.gate_formats import write
 
 _, folder, *options = sys.argv
-names, values = options[::2], options[1::2]
+words = [word for option in options for word in option.split("=", 1)]
+names, values = words[::2], words[1::2]
 assert Path(folder).is_dir() and set(names) == {"--gate-against", "--gate-report"}, options
 ref = values[names.index("--gate-against")]
 subprocess.run(["git", "rev-parse", "--verify", "--quiet", ref + "^{commit}"], check=True)

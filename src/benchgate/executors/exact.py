@@ -67,12 +67,12 @@ def _accuracy(row: Row, old: Record, new: Record) -> Verdict:
         hits = paired.examples_of(old, new, row.name)
         if set(hits[0]) | set(hits[1]) <= {0.0, 1.0} and before > 0:
             if hits[0] == hits[1]:
-                return Verdict("same", f"{row.name} {before:g}: the same {len(hits[0])} answers")
+                return Verdict("same", f"{before:g}: the same {len(hits[0])} answers")
             return beside_time.accuracy(row, *hits)
     except DataError:
         # No single results, or none that can be paired: the means are all there is.
         pass
     change = Change(*([now / before - 1] * 3)) if before else None
     scale = "absolute" if row.absolute else "relative"
-    told = f"{row.name} {before:.6g} -> {now:.6g}, allowed {row.tolerance:g} {scale}"
+    told = f"{before:.6g} -> {now:.6g}, allowed {row.tolerance:g} {scale}"
     return Verdict(KINDS[worse_by(row, now, before)], told, change=change)

@@ -58,7 +58,8 @@ def _case(cell: CellAnswer, metric: str, verdict: Verdict, strict: bool) -> juni
     if verdict.fails(strict):
         return junit.Case(name, (str(verdict), *changes), seconds=verdict.seconds)
     undecided = str(verdict) if verdict.kind in (*UNDECIDED, "broken") else None
-    return junit.Case(name, (), undecided, "; ".join((str(verdict), *changes)), verdict.seconds)
+    told = "" if undecided else "; ".join((str(verdict), *changes))
+    return junit.Case(name, (), undecided, told, verdict.seconds)
 
 
 def annotations(answers: GateAnswers, strict: bool = False, folder: str = "") -> list[str]:

@@ -95,3 +95,17 @@ def test_a_gone_cell_fails_a_strict_run_only() -> None:
     assert not answers.fails()
     assert answers.fails(strict=True)
     assert answers.counts() == {"same": 1}
+
+
+def test_what_weighs_most_is_told_first_and_what_is_the_same_by_its_name() -> None:
+    cell = CellAnswer(
+        "t",
+        {
+            "time": Verdict("same", change=Change(0.001, 0.0, 0.002)),
+            "size_bytes": Verdict("same", "1000 -> 1000 B"),
+            "perplexity": Verdict("regressed", "28 -> 61"),
+        },
+        ("model.py",),
+    )
+
+    assert str(cell) == "perplexity regressed: 28 -> 61; same: +0.10%; the same: size_bytes [changed: model.py]"

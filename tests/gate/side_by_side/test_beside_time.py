@@ -37,7 +37,7 @@ def test_peaks(baseline, candidate, kind):
     assert found.kind == kind
     assert found.fails() == (kind == "regressed")
     assert bool(found.decide) == (kind == "inconclusive")
-    assert "peak_rss_bytes" in str(found)
+    assert " B, allowed 0.1 relative" in str(found)
 
 
 def test_peaks_that_stay_apart_are_not_asked_for_again():
@@ -83,3 +83,9 @@ def test_accuracy_is_paired_by_example(after, of, kind):
 def test_an_accuracy_with_nothing_to_lose_is_refused(before):
     with pytest.raises(DataError):
         accuracy(TOP1, before, before)
+
+
+def test_a_size_is_told_in_its_own_unit_and_to_its_digits():
+    found = size(Row("bits_per_weight", "bit", "lower", "size", "bits/weight", 0.01), 7.318, 6.923)
+
+    assert "7.318 -> 6.923 bit" in str(found)

@@ -30,6 +30,7 @@ KINDS: tuple[Kind, ...] = (
 )
 # Kinds that decide nothing.
 OPEN: frozenset[Kind] = frozenset({"inconclusive", "not comparable", "broken"})
+EQUAL: frozenset[Kind] = frozenset({"same", "unchanged"})
 TIME = "time"
 AGAIN = "write it anew with `pytest ... --gate-against REF --gate-report FILE`"
 
@@ -56,9 +57,17 @@ class CellAnswer:
         return any(verdict.fails(strict) for verdict in self.verdicts.values())
 
     def __str__(self) -> str:
-        told = [str(verdict) if name == TIME else f"{name} {verdict}" for name, verdict in self.verdicts.items()]
+        """Verdicts, what weighs most first; metrics beside the time that did not change by their names."""
+        ordered = sorted(self.verdicts.items(), key=lambda row: (KINDS.index(row[1].kind), row[0] != TIME))
+        told = [
+            str(verdict) if name == TIME else f"{name} {verdict}"
+            for name, verdict in ordered
+            if name == TIME or verdict.kind not in EQUAL
+        ]
+        same = [name for name, verdict in ordered if name != TIME and verdict.kind in EQUAL]
+        alike = f"; the same: {', '.join(same)}" if same else ""
         changed = f" [changed: {', '.join(self.changed)}]" if self.changed else ""
-        return "; ".join(told) + changed
+        return "; ".join(told) + alike + changed
 
 
 @dataclass(frozen=True)

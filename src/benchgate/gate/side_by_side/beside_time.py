@@ -50,7 +50,7 @@ def memory(row: Row, baseline: Peaks, candidate: Peaks) -> Verdict:
         min(candidate.values) / max(baseline.values) - 1,
         max(candidate.values) / min(baseline.values) - 1,
     )
-    told = f"{row.name} {_median(baseline):.0f} -> {_median(candidate):.0f} B, allowed {tolerance:g} relative"
+    told = _told(row, _median(baseline), _median(candidate))
     pairs = min(len(baseline.values), len(candidate.values))
     if change.low > tolerance + ROOM:
         return Verdict("regressed", told, change=change, pairs=pairs)
@@ -62,6 +62,10 @@ def memory(row: Row, baseline: Peaks, candidate: Peaks) -> Verdict:
     return Verdict("inconclusive", told, change=change, pairs=pairs, decide=more)
 
 
+def _told(row: Row, baseline: float, candidate: float) -> str:
+    return f"{baseline:.10g} -> {candidate:.10g} {row.unit}, allowed {row.tolerance or 0.0:g} relative"
+
+
 def _median(peaks: Peaks) -> float:
     ordered = sorted(peaks.values)
     return ordered[len(ordered) // 2]
@@ -70,10 +74,10 @@ def _median(peaks: Peaks) -> float:
 def size(row: Row, baseline: float, candidate: float) -> Verdict:
     """The verdict on two sizes, which are exact: a byte beyond the tolerance has regressed."""
     if not (baseline > 0 and candidate > 0):
-        raise DataError(f"{row.name} of {baseline} and {candidate} B: a size that is absent is never zero")
+        raise DataError(f"{row.name} of {baseline} and {candidate} {row.unit}: a size that is absent is never zero")
     value = candidate / baseline - 1
     tolerance = row.tolerance or 0.0
-    told = f"{row.name} {baseline:.0f} -> {candidate:.0f} B, allowed {tolerance:g} relative"
+    told = _told(row, baseline, candidate)
     worse, better = value > tolerance + ROOM, value < -tolerance - ROOM
     kind: Literal["regressed", "improved", "same"] = "regressed" if worse else "improved" if better else "same"
     return Verdict(kind, told, change=Change(value, value, value))
@@ -98,5 +102,5 @@ def accuracy(row: Row, baseline: Sequence[float], candidate: Sequence[float]) ->
         "fails": "regressed",
         "undecidable": "inconclusive",
     }
-    decide = "" if found.answer != "undecidable" else found.advice
-    return Verdict(kinds[found.answer], str(found), decide=decide)
+    decide = found.advice if found.answer == "undecidable" else ""
+    return Verdict(kinds[found.answer], str(found).removesuffix(f": {decide}"), decide=decide)
