@@ -35,6 +35,7 @@ class Script:
     tests: tuple[str, ...] = ("t",)
     asked: Asked = ASKED
     why: Mapping[str, str] = field(default_factory=dict)
+    skips: bool = False
     proof: Proof = PROOF
     record: Record = field(default_factory=lambda: record(size_bytes=1000.0))
     call_s: Any = lambda test, worker: 0.01
@@ -68,7 +69,12 @@ class ScriptedPeer(Peer):
     def _capture(self, tests: list[str]) -> Any:
         script = self.script
         known = [test for test in tests if test in script.tests]
-        return {t: {"why": script.why[t]} if t in script.why else {"asked": wire.packed(script.asked)} for t in known}
+        return {
+            t: {"why": script.why[t], "skipped": script.skips}
+            if t in script.why
+            else {"asked": wire.packed(script.asked)}
+            for t in known
+        }
 
     def _build(self, test: str) -> None:
         return None

@@ -237,3 +237,24 @@ def test_a_projects_tolerance_is_the_margin() -> None:
     )
 
     assert found.kind == "same"
+
+
+WHY = {"t": "E   RuntimeError: no fixture"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        (Script(), Script(why=WHY), "broken"),
+        (Script(tests=()), Script(why=WHY), "broken"),
+        (Script(why=WHY, skips=True), Script(why=WHY), "broken"),
+        (Script(why=WHY), Script(why=WHY), "not comparable"),
+        (Script(), Script(why=WHY, skips=True), "not comparable"),
+        (Script(why=WHY), Script(), "not comparable"),
+    ],
+)
+def test_a_candidates_test_that_fails_before_it_asks_is_no_pass(old: Script, new: Script, kind: str) -> None:
+    found = answer(old, new)
+
+    assert (found.kind, found.fails()) == (kind, kind == "broken")
+    assert "no fixture" in str(found)

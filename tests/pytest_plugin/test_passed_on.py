@@ -31,15 +31,20 @@ def trees(tmp_path: Path) -> tuple[Tree, Tree]:
 def test_options_of_the_run_itself_stay_with_it(trees: tuple[Tree, Tree], given: list[str], passed: list[str]) -> None:
     found = passed_on.arguments(given, *trees, trees[0].root)
 
-    assert found[: len(passed_on.ALWAYS)] == list(passed_on.ALWAYS)
-    assert found[len(passed_on.ALWAYS) :] == passed
+    assert found == [*passed_on.ALWAYS, *passed_on.UNSEEDED, *passed]
+
+
+def test_a_seed_of_the_users_is_both_sides(trees: tuple[Tree, Tree]) -> None:
+    given = ["--randomly-seed=3", "-n", "0", "bench"]
+
+    assert passed_on.arguments(given, *trees, trees[0].root) == [*passed_on.ALWAYS, *given]
 
 
 def test_an_absolute_path_is_the_same_place_in_the_other_tree(trees: tuple[Tree, Tree]) -> None:
     ours, theirs = trees
     given = [f"{ours.root}/bench/test_a.py::test_b[x]", "/elsewhere/test_c.py"]
 
-    assert passed_on.arguments(given, ours, theirs, ours.root)[len(passed_on.ALWAYS) :] == [
+    assert passed_on.arguments(given, ours, theirs, ours.root)[-2:] == [
         f"{theirs.root}/bench/test_a.py::test_b[x]",
         "/elsewhere/test_c.py",
     ]

@@ -72,7 +72,6 @@ class Peer:
         self._channel = Connection(ours.detach())
         self.tests: tuple[str, ...] = ()
         self.failed: Mapping[str, str] = {}
-        self.packages: Mapping[str, str] = {}
 
     def greet(self) -> None:
         """Wait until it has collected. Raises SideError where it cannot, or speaks another protocol."""

@@ -104,10 +104,10 @@ class Versions:
                 self._asked[test] = (baseline, candidate)
         return found
 
-    def _reason(self, test: str, old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> Verdict | None:
+    def _reason(self, test: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Verdict | None:
         """Why nothing can be compared, or None."""
         if new is None or "asked" not in new:
-            return Verdict("not comparable", f"the candidate: {new['why'] if new else 'it has no such cell'}")
+            return self._asks_nothing(old, new)
         if old is None:
             file = test.partition("::")[0]
             if file not in self._baseline.failed:
@@ -116,6 +116,15 @@ class Versions:
             why = f"the baseline cannot collect {file}: {self._baseline.failed[file]}{lacks}"
             return Verdict("not comparable", why)
         return None if "asked" in old else Verdict("not comparable", f"the baseline: {old['why']}")
+
+    def _asks_nothing(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Verdict:
+        """The verdict on a candidate whose test asks nothing: broken where it failed and the baseline's did not."""
+        if new is None or new.get("skipped"):
+            return Verdict("not comparable", f"the candidate: {new['why'] if new else 'it has no such cell'}")
+        told = f"the candidate's test ends before cell.measure(): {new['why']}"
+        if old is not None and "asked" not in old and not old.get("skipped"):
+            return Verdict("not comparable", f"{told}; so does the baseline's: {old['why']}")
+        return Verdict("broken", told, broken="candidate")
 
     def _before_times(self, test: str) -> CellAnswer:
         """The answer as far as it needs no times; without one for TIME where those must be taken."""

@@ -103,11 +103,11 @@ class AgainstHooks:
         try:
             with term_interrupts():
                 self.answers = self._decided(marks)
+            for name in self._config.option.gate_report:
+                gate_formats.write(self.answers, Path(name), self._hooks.suite.strict)
         except BenchgateError as error:
             raise pytest.UsageError(str(error)) from error
         self._by_test = {answer.test: answer for answer in self.answers.cells}
-        for name in self._config.option.gate_report:
-            gate_formats.write(self.answers, Path(name), self._hooks.suite.strict)
 
     def _decided(self, marks: Mapping[str, Mapping[str, float]]) -> GateAnswers:
         start, load = time.monotonic(), _load()

@@ -21,7 +21,9 @@ FLAGS = (
 )  # fmt: skip
 # These may stand without a value, and then what follows is another argument.
 MAY_BE_ALONE = ("--benchmark-compare",)
-ALWAYS = ("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "-q")
+ALWAYS = ("-p", "no:cacheprovider", "-q")
+# Else each side would seed its inputs otherwise; with a seed of the user's both have that one.
+UNSEEDED = ("-p", "no:randomly")
 
 
 def arguments(given: Sequence[str], ours: Tree, theirs: Tree, folder: Path) -> list[str]:
@@ -37,7 +39,8 @@ def arguments(given: Sequence[str], ours: Tree, theirs: Tree, folder: Path) -> l
                 next(rest, None)
             continue
         found.append(_in_tree(argument, ours, theirs, folder))
-    return [*ALWAYS, *found]
+    seeded = any(argument.startswith("--randomly-seed") for argument in found)
+    return [*ALWAYS, *(() if seeded else UNSEEDED), *found]
 
 
 def _in_tree(argument: str, ours: Tree, theirs: Tree, folder: Path) -> str:

@@ -53,7 +53,9 @@ class PeerHooks:
         self._hooks, self._channel = hooks, channel
         self._items: dict[str, pytest.Item] = {}
         self._captured: dict[str, Captured] = {}
+        # Reasons why tests asked nothing, by id: skipped, or failed before.
         self._why: dict[str, str] = {}
+        self._skipped: set[str] = set()
         self._failed: dict[str, str] = {}
         hooks.suite.intercept = self._capture_order
         self._root = hooks.config.rootpath
@@ -66,6 +68,7 @@ class PeerHooks:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and isinstance(report.longrepr, tuple):
             self._why[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+            self._skipped.add(report.nodeid)
         elif report.failed:
             lines = [line for line in str(report.longreprtext).splitlines() if line.strip()]
             self._why.setdefault(report.nodeid, lines[-1].strip() if lines else "failed")
@@ -114,7 +117,8 @@ class PeerHooks:
     def _told(self, test: str) -> dict[str, Any]:
         if test in self._captured:
             return {"asked": wire.packed(self._captured[test].asked())}
-        return {"why": self._why.get(test, "it passed without cell.measure()")}
+        why = self._why.get(test, "it passed without cell.measure()")
+        return {"why": why, "skipped": test in self._skipped}
 
     def _capture_order(self, order: running.Order) -> Ended:
         item = self._items[order.key]
