@@ -5,6 +5,7 @@ The call spins on the clock for a fixed time, so that what is measured beyond it
 
 import pytest
 
+from benchgate.gate.disturbed import told
 from benchgate.measuring.in_turn import Limits
 
 SPIN_S = 0.001
@@ -23,9 +24,9 @@ def test_overhead_of_a_millisecond_call(cell):
 @pytest.mark.cells(model="null-spin", scheme="none", runtime="null")
 @pytest.mark.benchmark(max_time=ROUNDS * SPIN_S, min_rounds=ROUNDS)
 def test_cost_of_a_round(cell):
-    """What passes between one timed call and the next, outside the timer: below 5 us."""
+    """Between one timed call and the next, outside the timer, less than 5 us pass; disturbed, a run does not tell."""
     result = cell.measure(meters=(), duration_s=SPIN_S)
     rounds = result.record.metrics["latency_mean_s"].n
     # pytest-benchmark makes two calls more, one to calibrate and one for the result.
     beside = result.record.details["rounds_wall_s"] - rounds * result["latency_mean_s"] - 2 * SPIN_S
-    assert beside / rounds < 5e-6
+    assert beside / rounds < 5e-6 or told(result.record.details.get("disturbed")), beside / rounds
