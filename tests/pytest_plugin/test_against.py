@@ -73,6 +73,15 @@ def test_a_documentation_commit_is_not_timed(project: VersionsProject) -> None:
     assert "2 code not exercised: what differs was not loaded by this cell: README.md" in output
 
 
+def test_a_changed_test_is_not_called_unexercised(project: VersionsProject) -> None:
+    project.change("test_cells.py", "threads=1)", "threads=1)  # as before")
+
+    _, output = project.run("--gate-against", "main", "-k", "alpha", "--gate-budget", "1s")
+
+    assert "code not exercised" not in output
+    assert "[changed: test_cells.py]" in output
+
+
 def test_a_folder_is_a_baseline_too_and_cells_may_be_gone_or_new(project: VersionsProject, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(project.path, other)

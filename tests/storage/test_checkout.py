@@ -98,6 +98,17 @@ def test_a_dirty_tree_is_said_and_what_differs_is_found(project: Path) -> None:
         assert changed(ours, tree) == {"new.py", "README.md"}
 
 
+def test_an_environment_and_byte_code_in_the_checkout_are_no_change(project: Path) -> None:
+    for name in ("env/pyvenv.cfg", "env/lib/site-packages/x.py", "src/__pycache__/model.cpython-311.pyc"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("x")
+    ours = here(project)
+
+    assert ours.notes == ()
+    with version("main", ours) as tree:
+        assert changed(ours, tree) == frozenset()
+
+
 def test_an_unchanged_ref_differs_in_nothing(project: Path) -> None:
     with version("main", here(project)) as tree:
         assert changed(here(project), tree) == frozenset()

@@ -50,12 +50,16 @@ def _size(row: Row, old: Record, new: Record) -> Verdict:
 
 
 def _memory(row: Row, made: list[tuple[Record, Record]], records: Records) -> Verdict:
-    """Weigh again while it cannot be told; what was weighed is kept in `made` for the next metric."""
+    """Weigh again what cannot be told, and what one weighing calls regressed: a single odd peak must not fail a run.
+
+    What was weighed is kept in `made` for the next metric.
+    """
     while True:
         having = [pair for pair in made if all(row.name in record.metrics for record in pair)]
         sides = (Peaks(tuple(pair[number].metrics[row.name].value for pair in having)) for number in (0, 1))
         verdict = beside_time.memory(row, *sides)
-        if verdict.kind != "inconclusive" or len(made) >= MOST_PEAKS:
+        again = verdict.kind == "inconclusive" or (verdict.kind == "regressed" and len(having) < 2)
+        if not again or len(made) >= MOST_PEAKS:
             return verdict
         made.append(records(("memory",)))
 

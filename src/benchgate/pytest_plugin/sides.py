@@ -20,7 +20,7 @@ from benchgate.executors import surroundings
 from benchgate.executors.peer import Peer, Start, python_of
 from benchgate.executors.versions import SideFailed, Terms, Versions
 from benchgate.executors.wire import Asked, SideError
-from benchgate.gate.policy import resolved
+from benchgate.gate.policy import Policy, resolved
 from benchgate.gate.side_by_side import calibrated
 from benchgate.gate.side_by_side.answers import TIME, CellAnswer
 from benchgate.gate.side_by_side.driver import Setup
@@ -114,7 +114,7 @@ class Sides:
             self.differing,
             self.ours.root,
             self.theirs.root,
-            lambda test, asked: self._setup(test, asked, marks[test]),
+            lambda test, asked: setup_of(self._suite.policy, test, asked, marks[test]),
             lambda record: self._resolved(record, marks),
             budget_s,
             self.theirs.lacking,
@@ -129,15 +129,16 @@ class Sides:
         given = passed_on.arguments(self._config.invocation_params.args, self.ours, tree, self._folder)
         return Start(name, python, where, given, {**own, **caches})
 
-    def _setup(self, test: str, asked: Asked, own: Mapping[str, float]) -> Setup:
-        """The rule with the project's tolerance as its margin, and this machine's noise."""
-        tolerance = self._suite.policy.said(test, TIME_METRIC, own)
-        rule = RULE if tolerance is None else RULE.for_tolerance(tolerance)
-        cell = Cell(**asked.cell)
-        return Setup(rule, calibrated.noise_for(f"{cell} {asked.operation}", fingerprint(cell.device)))
-
     def _resolved(self, record: Record, marks: Mapping[str, Mapping[str, float]]) -> Record:
         return resolved(replace(record, outcome="passed"), self._suite.policy, marks.get(record.key))
+
+
+def setup_of(policy: Policy, test: str, asked: Asked, own: Mapping[str, float]) -> Setup:
+    """The rule with the project's tolerance as its margin (`own` are the mark's), and this machine's noise."""
+    tolerance = policy.said(test, TIME_METRIC, own)
+    rule = RULE if tolerance is None else RULE.for_tolerance(tolerance)
+    cell = Cell(**asked.cell)
+    return Setup(rule, calibrated.noise_for(f"{cell} {asked.operation}", fingerprint(cell.device)))
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ def here(folder: Path) -> Tree:
     if top is None:
         return Tree(folder.resolve(), str(folder))
     head = git.commit_of(top, "HEAD")
-    dirty = bool(git.names(top, "status", "--porcelain", "-z"))
+    dirty = bool(git.names(top, "status", "--porcelain", "-z", "--untracked-files=no") or git.untracked(top))
     name = "the checkout" if head is None else f"the checkout at {head[:9]}"
     notes = ("the checkout has changes that are not committed: it is measured as it is",) if dirty else ()
     return Tree(top.resolve(), name + (" with changes" if dirty else ""), head, notes)

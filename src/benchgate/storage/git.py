@@ -49,6 +49,13 @@ def top_of(folder: Path) -> Path | None:
         return None
 
 
+def untracked(top: Path) -> list[str]:
+    """Files that git neither knows nor ignores, without virtual environments and byte code: they are no source."""
+    found = names(top, "ls-files", "-z", "--others", "--exclude-standard")
+    environments = tuple(name.removesuffix("pyvenv.cfg") for name in found if name.rpartition("/")[2] == "pyvenv.cfg")
+    return [name for name in found if not name.startswith(environments) and not name.endswith((".pyc", ".pyo"))]
+
+
 def commit_of(folder: Path, ref: str) -> str | None:
     """The commit that a name means here, None where it means none."""
     if ref.startswith("-"):

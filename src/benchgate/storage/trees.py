@@ -18,7 +18,7 @@ def changed(ours: Tree, theirs: Tree) -> frozenset[str]:
     """Paths below the root that are not the same on both sides, files that git does not know yet among them."""
     if theirs.commit is not None:
         tracked = git.names(ours.root, "diff", "--name-only", "-z", theirs.commit)
-        return frozenset((*tracked, *git.names(ours.root, "ls-files", "-z", "--others", "--exclude-standard")))
+        return frozenset((*tracked, *git.untracked(ours.root)))
     names = {*files(ours.root), *files(theirs.root)}
     return frozenset(name for name in names if not _same(ours.root / name, theirs.root / name))
 
@@ -30,7 +30,8 @@ def _same(ours: Path, theirs: Path) -> bool:
 def files(root: Path) -> Iterator[str]:
     """Paths of a version's files below its root: git's where it is a checkout, else all but hidden and built ones."""
     if git.top_of(root) == root:
-        yield from git.names(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        yield from git.names(root, "ls-files", "-z", "--cached")
+        yield from git.untracked(root)
         return
     for folder, folders, names in os.walk(root):
         folders[:] = [f for f in folders if not f.startswith(".") and f not in PASSED_OVER and ".egg-info" not in f]

@@ -64,3 +64,15 @@ def test_loaded_modules_are_told_by_content(tmp_path, monkeypatch):
     assert foreign(found, tmp_path / "nobody") == ""
     for name in ("proof_ours_module", "proof_theirs_module"):
         del sys.modules[name]
+
+
+def test_an_environment_in_the_tree_is_told_by_its_versions_only(tmp_path, monkeypatch):
+    installed = tmp_path / ".venv" / "lib" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "proof_installed_module.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(str(installed))
+    importlib.import_module("proof_installed_module")
+
+    found = loaded(tmp_path)
+
+    assert "proof_installed_module.py" not in "".join(found.modules)
