@@ -73,13 +73,17 @@ def test_a_documentation_commit_is_not_timed(project: VersionsProject) -> None:
     assert "2 code not exercised: what differs was not loaded by this cell: README.md" in output
 
 
-def test_a_changed_test_is_not_called_unexercised(project: VersionsProject) -> None:
-    project.change("test_cells.py", "threads=1)", "threads=1)  # as before")
+def test_a_changed_test_file_is_exercised_by_its_own_cells_alone(project: VersionsProject, tmp_path: Path) -> None:
+    project.write("test_other.py", (project.path / "test_cells.py").read_text())
+    project.commit()
+    project.change("test_other.py", "threads=1)", "threads=1)  # as before")
+    report = tmp_path / "gate.json"
 
-    _, output = project.run("--gate-against", "main", "-k", "alpha", "--gate-budget", "1s")
+    project.run("--gate-against", "main", "-k", "alpha", "--gate-budget", "1s", f"--gate-report={report}")
 
-    assert "code not exercised" not in output
-    assert "[changed: test_cells.py]" in output
+    cells = {cell.test: cell for cell in read_answers(report).cells}
+    assert cells[ALPHA].kind == "code not exercised"
+    assert cells[ALPHA.replace("test_cells", "test_other")].changed == ("test_other.py",)
 
 
 def test_a_folder_is_a_baseline_too_and_cells_may_be_gone_or_new(project: VersionsProject, tmp_path: Path) -> None:

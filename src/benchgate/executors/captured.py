@@ -71,7 +71,11 @@ class Captured:
                 _proved,
                 (order.of, order.operation, order.params, order.inputs, order.threads, root),
             )
-        return replace(found, modules=dict(sorted({**self._files, **found.modules}.items())))
+        # Every worker is sent the modules of all tests; this cell's are its own.
+        top = root.resolve()
+        sent = {file.relative_to(top).as_posix() for file in self._local.shared() if file.is_relative_to(top)}
+        loaded = {name: digest for name, digest in found.modules.items() if name not in sent}
+        return replace(found, modules=dict(sorted({**loaded, **self._files}.items())))
 
     def record(self, meters: Sequence[str]) -> dict[str, Any]:
         """A record without times: what these meters give, and the accuracy where the test scores it."""

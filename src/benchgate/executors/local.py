@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -60,6 +61,10 @@ class Local:
     def share(self, modules: Iterable[ModuleType]) -> None:
         """Have what these modules define sent to workers whole: tests and conftests."""
         self._files = self._stack.enter_context(registered.by_value(modules))
+
+    def shared(self) -> frozenset[Path]:
+        """Files of the modules that are sent to all workers, whichever cell they hold."""
+        return frozenset(Path(file).resolve() for file in self._files.values())
 
     def place(self, of: Resolved, held: Held) -> InWorker | Inline:
         """Where the cell is to be measured, `held` where that is this process; close it afterwards."""
