@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from benchgate.commands import calibrate as verb
 from benchgate.commands.main import main
 from benchgate.core import Cell, DataError, Work, operations, runtimes, tasks
+from benchgate.executors.collected import Collected
 from benchgate.gate.side_by_side import calibrate as engine
 from benchgate.gate.side_by_side.calibrated import file_of, read
+from benchgate.gate.side_by_side.pairs import Crew, Side
 from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.workloads import WORKLOADS
 from benchgate.machine.fingerprint import fingerprint
@@ -25,7 +28,7 @@ def measured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = []
 
-    def fake(name, side, *, effort, said):
+    def fake(name, side, *, effort, crew, said):
         names.append((name, effort.trials))
         said(f"{name}: measuring")
         return calibrated(name=name)
@@ -117,3 +120,24 @@ def test_a_cell_that_cannot_run_here_says_why(measured, capsys, monkeypatch):
     monkeypatch.setattr(type(runtimes["echo"]), "missing", lambda self, device: "no engine")
     assert main(["calibrate", "echo-fp32-echo-cpu"]) == 2
     assert "echo-fp32-echo-cpu: no engine" in capsys.readouterr().err
+
+
+def test_a_word_alone_means_the_cells_of_the_benchmarks(measured, tmp_path, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def cells(tests, word, folder):
+        asked.append((tests, word, folder))
+        yield Collected({"m-fp32-torch-cpu decode": Side(int)}, Crew)
+
+    monkeypatch.setattr(verb, "cells_of_tests", cells)
+    (tmp_path / "benchmarks").mkdir()
+    assert main(["calibrate", "-k", "decode"]) == 0
+    assert main(["calibrate", "--tests", "a.py", "b.py"]) == 0
+    assert asked == [(["benchmarks"], "decode", working_folder()), (["a.py", "b.py"], "", working_folder())]
+    assert [name for name, _ in measured] == ["m-fp32-torch-cpu decode"] * 2
+
+
+def test_names_and_tests_are_not_mixed(measured, capsys):
+    assert main(["calibrate", "tokenizer", "--tests", "a.py"]) == 2
+    assert "NAME 'tokenizer' and --tests 'a.py': give one of them" in capsys.readouterr().err

@@ -52,6 +52,7 @@ class ScriptedPeer(Peer):
         self.tests, self.failed = script.tests, script.failed
         self._waiting: list[dict[str, Any]] = []
         self._worker_test: dict[int, str] = {}
+        self._longer: dict[int, float] = {}
 
     def send(self, do: str, **parts: Any) -> None:
         self.script.log.append(f"{do} {parts.get('test', '')}".strip())
@@ -85,12 +86,13 @@ class ScriptedPeer(Peer):
     def _record(self, test: str, meters: list[str]) -> Any:
         return self.script.record.as_dict()
 
-    def _begin(self, test: str, worker: int, timeout_s: float) -> Any:
+    def _begin(self, test: str, worker: int, timeout_s: float, slow: Any = None) -> Any:
         self._worker_test[worker] = test
+        self._longer[worker] = 1.0 if slow is None else 1.0 + slow[0]
         return wire.packed(Begun(1.0, 0.1, self.script.call_s(test, worker), 100 * 2**20, 1))
 
     def _block(self, worker: int, seconds: float, cpus: Any, timeout_s: float) -> Any:
-        call_s = self.script.call_s(self._worker_test[worker], worker)
+        call_s = self.script.call_s(self._worker_test[worker], worker) * self._longer[worker]
         rounds = (call_s,) * max(1, round(seconds / call_s))
         return wire.packed(Block(1, rounds, rounds, (0.0,) * len(rounds), rss_bytes=100 * 2**20))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from rich.console import Console
 from benchgate import registration
 from benchgate.commands.cells import parse_cell
 from benchgate.core import BenchgateError, Cell, Unavailable, operations
+from benchgate.executors.collected import Collected, cells_of_tests
 from benchgate.gate.side_by_side import calibrate as engine
 from benchgate.gate.side_by_side.calibrated import Calibrated, file_of, keep, read
-from benchgate.gate.side_by_side.pairs import Side
+from benchgate.gate.side_by_side.pairs import Crew, Side
 from benchgate.gate.side_by_side.rule import RULE
 from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.workloads import WORKLOADS
@@ -26,13 +28,23 @@ from benchgate.report.grid import Grid, rendered
 from benchgate.storage.project import working_folder
 
 WIDE = 140
+# Where a project's benchmarks are, where nothing else is said.
+BENCHMARKS = "benchmarks"
 DEVICE = "cpu"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     built_in = ", ".join(WORKLOADS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{built_in}, or a cell (default: {built_in})")
-    parser.add_argument("-k", metavar="WORD", default="", help="only names and operations that have this word")
+    parser.add_argument(
+        "-k",
+        metavar="WORD",
+        default="",
+        help=f"only names and operations that have this word; without a NAME also of tests in {BENCHMARKS}/",
+    )
+    parser.add_argument(
+        "--tests", nargs="+", metavar="TEST", default=[], help="files, folders or ids whose cells are meant"
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of a cell's runtime (default: 1)")
     parser.add_argument("--zygotes", type=_at_least(2), default=6, metavar="N", help="zygote pairs (default: 6)")
     parser.add_argument("--pairs", type=_at_least(2), default=4, metavar="N", help="pairs of each (default: 4)")
@@ -62,15 +74,31 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             raise BenchgateError("nothing is calibrated on this machine; run `benchgate calibrate`")
         _print(found, console)
         return 0
-    sides = chosen(arguments.names, arguments.k, arguments.threads, root)
     effort = engine.Effort(arguments.zygotes, arguments.pairs, arguments.trials, arguments.seed)
     found = []
-    for name, side in sides.items():
-        found.append(engine.calibrate(name, side, effort=effort, said=console.print))
-        path = keep(found[-1], machine)
+    with _wanted(arguments, root) as wanted:
+        for name, side in wanted.sides.items():
+            found.append(engine.calibrate(name, side, effort=effort, crew=wanted.crew, said=console.print))
+            path = keep(found[-1], machine)
     _print(found, console)
     console.print(f"kept in {path}")
     return 0
+
+
+@contextmanager
+def _wanted(arguments: argparse.Namespace, root: Path) -> Iterator[Collected]:
+    """The sides that the command line means: of tests where it names some, or has a word that no NAME is beside."""
+    names, word = arguments.names, arguments.k
+    if names and arguments.tests:
+        raise BenchgateError(f"NAME {names[0]!r} and --tests {arguments.tests[0]!r}: give one of them")
+    tests = arguments.tests
+    if word and not names and not tests and not any(word in name for name in WORKLOADS):
+        tests = [BENCHMARKS] if (working_folder() / BENCHMARKS).is_dir() else []
+    if tests:
+        with cells_of_tests(tests, word, working_folder()) as found:
+            yield found
+    else:
+        yield Collected(chosen(names, word, arguments.threads, root), Crew)
 
 
 def chosen(names: list[str], word: str, threads: int, root: Path) -> dict[str, Side]:

@@ -21,6 +21,7 @@ from benchgate.gate.side_by_side import proof
 from benchgate.gate.side_by_side.pairs import Started
 from benchgate.gate.side_by_side.proof import Proof
 from benchgate.gate.side_by_side.timed import Begun, Block, Prepared
+from benchgate.gate.side_by_side.workloads import How
 from benchgate.machine.packages import versions
 from benchgate.measuring import run as running
 from benchgate.measuring.held import Held
@@ -88,8 +89,8 @@ class Captured:
             place.close()
         return record.as_dict()
 
-    def begin(self, worker: int, timeout_s: float) -> Begun:
-        started = self.workers[worker] = self._team.worker()
+    def begin(self, worker: int, timeout_s: float, slow: tuple[float, How] | None = None) -> Begun:
+        started = self.workers[worker] = self._team.worker(slow)
         return started.begin(timeout_s)
 
     def block(self, worker: int, seconds: float, cpus: frozenset[int] | None, timeout_s: float) -> Block:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from typing import Any
 from benchgate.core import BenchgateError, DataError
 from benchgate.executors import wire
 from benchgate.executors.wire import SideError
+from benchgate.gate.side_by_side.pairs import Side
 from benchgate.gate.side_by_side.timed import Begun, Block
+from benchgate.gate.side_by_side.workloads import How
 from benchgate.machine.workers import death
 
 PLUGIN = "benchgate.pytest_plugin.peer"
@@ -145,15 +147,34 @@ class Peer:
 
 
 @dataclass(frozen=True)
+class PeerLoad:
+    """The call of one test's cell as a `Side` has it: it is loaded where its peer runs, so nothing here can call it.
+
+    `slow` is a share of the call's own time that is added, and how.
+    """
+
+    test: str
+    slow: tuple[float, How] | None = None
+
+    def __call__(self) -> Any:
+        raise AssertionError(f"{self.test} is loaded by its own side")
+
+    def slowed(self, share: float, how: How) -> PeerLoad:
+        return replace(self, slow=(share, how))
+
+
+@dataclass(frozen=True)
 class PeerWorker:
     """A worker of a side's cell."""
 
     peer: Peer
-    test: str
+    load: PeerLoad
     number: int
 
     def begin(self, timeout_s: float) -> Begun:
-        found = self.peer.ask("begin", timeout_s, test=self.test, worker=self.number)
+        # A side of an older version knows no slowing; it is not asked for any.
+        slow = {} if self.load.slow is None else {"slow": list(self.load.slow)}
+        found = self.peer.ask("begin", timeout_s, test=self.load.test, worker=self.number, **slow)
         return wire.unpacked(Begun, found)
 
     def block(self, seconds: float, cpus: frozenset[int] | None, timeout_s: float) -> Block:
@@ -166,21 +187,22 @@ class PeerWorker:
 
 
 class PeerTeam:
-    """A side's workers of one test's cell."""
+    """A peer's workers of one side, whose load is a `PeerLoad`."""
 
-    def __init__(self, peer: Peer, test: str, seed: int) -> None:
-        self._peer, self._test, self._seed, self._made, self._renewed = peer, test, seed, 0, 0
+    def __init__(self, peer: Peer, side: Side, seed: int) -> None:
+        assert isinstance(side.load, PeerLoad)
+        self._peer, self._load, self._seed, self._made, self._renewed = peer, side.load, seed, 0, 0
 
     def worker(self) -> PeerWorker:
         self._made += 1
-        return PeerWorker(self._peer, self._test, self._made)
+        return PeerWorker(self._peer, self._load, self._made)
 
     def renew(self) -> None:
         self._renewed += 1
-        self._peer.tell("renew", test=self._test, hashes=(self._seed + self._renewed) % 2**32)
+        self._peer.tell("renew", test=self._load.test, hashes=(self._seed + self._renewed) % 2**32)
 
     def close(self) -> None:
-        self._peer.tell("renew", test=self._test, hashes=None)
+        self._peer.tell("renew", test=self._load.test, hashes=None)
 
 
 def python_of(text: str | None) -> str:

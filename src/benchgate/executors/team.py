@@ -12,6 +12,7 @@ from benchgate.gate.side_by_side.driver import side_by_side
 from benchgate.gate.side_by_side.pairs import Load, Side, Started
 from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.verdict import Verdict
+from benchgate.gate.side_by_side.workloads import How, slowed
 from benchgate.measuring import run as running
 from benchgate.measuring.resolved import Loaded, Resolved
 from benchgate.measuring.timing import Loop
@@ -23,8 +24,10 @@ class CellTeam:
     def __init__(self, local: Local, of: Resolved, load: Load) -> None:
         self._local, self._of, self._load = local.apart(), of, load
 
-    def worker(self) -> Started:
-        return Started(self._local.worker(self._of), self._load)
+    def worker(self, slow: tuple[float, How] | None = None) -> Started:
+        """A fresh worker; `slow` is a share of a call's own time that is added to each, and how."""
+        load = self._load if slow is None else slowed(self._load, *slow)
+        return Started(self._local.worker(self._of), load)
 
     def renew(self) -> None:
         self._local.end_processes()

@@ -11,7 +11,7 @@ from typing import Any
 from benchgate.core import BenchgateError, DataError
 from benchgate.executors import wire
 from benchgate.executors.exact import METERS, exact
-from benchgate.executors.peer import Peer, PeerTeam
+from benchgate.executors.peer import Peer, PeerLoad, PeerTeam
 from benchgate.executors.wire import Asked
 from benchgate.gate.side_by_side import budget, proof
 from benchgate.gate.side_by_side.answers import TIME, CellAnswer
@@ -23,10 +23,6 @@ from benchgate.results import Record
 
 # What a side's worker may take to build, to load and call once, or to be weighed.
 BUILD_S, PROVE_S, WEIGH_S = 3600.0, 1200.0, 3600.0
-
-
-def _nothing_loaded() -> Callable[[], None]:
-    raise AssertionError("a side of another version loads in its own process")
 
 
 @dataclass(frozen=True)
@@ -191,14 +187,13 @@ class Versions:
         return None if chosen is None else chosen.name
 
     def _comparison(self, test: str) -> Comparison:
-        old, new = self._asked[test]
-        peers = {"baseline": self._baseline, "candidate": self._candidate}
         before, now = (
-            Side(_nothing_loaded, (name,), device=asked.cell["device"], threads=asked.threads)
-            for name, asked in zip(peers, (old, new), strict=True)
+            Side(PeerLoad(test), device=asked.cell["device"], threads=asked.threads) for asked in self._asked[test]
         )
-        setup = self._terms.setup_of(test, new)
-        return Comparison(before, now, setup, lambda side, seed: PeerTeam(peers[side.preload[0]], test, seed))
+        # A comparison makes its two teams once, the baseline's first.
+        peers = iter(self._peers)
+        setup = self._terms.setup_of(test, self._asked[test][1])
+        return Comparison(before, now, setup, lambda side, seed: PeerTeam(next(peers), side, seed))
 
     @property
     def _peers(self) -> tuple[Peer, Peer]:

@@ -93,7 +93,7 @@ class PeerHooks:
             "build": lambda test: self._captured_of(test).build(),
             "prove": self._prove,
             "record": lambda test, meters: self._captured_of(test).record(meters),
-            "begin": lambda test, worker, timeout_s: wire.packed(self._captured_of(test).begin(worker, timeout_s)),
+            "begin": self._begin,
             "block": self._block,
             "end": self._end,
             "renew": lambda test, hashes: self._captured_of(test).renew(hashes),
@@ -132,6 +132,10 @@ class PeerHooks:
         if test not in self._captured:
             raise DataError(f"{test} was not captured; it is asked to capture first")
         return self._captured[test]
+
+    def _begin(self, test: str, worker: int, timeout_s: float, slow: list[Any] | None = None) -> dict[str, Any]:
+        added = None if slow is None else (float(slow[0]), slow[1])
+        return wire.packed(self._captured_of(test).begin(worker, timeout_s, added))
 
     def _block(self, worker: int, seconds: float, cpus: list[int] | None, timeout_s: float) -> dict[str, Any]:
         holder = next((one for one in self._captured.values() if worker in one.workers), None)

@@ -9,7 +9,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from benchgate.gate.side_by_side.pairs import Load
 from benchgate.gate.side_by_side.timed import Prepared
@@ -86,9 +86,16 @@ WORKLOADS: Mapping[str, Workload] = {
 }
 
 
+@runtime_checkable
+class Slows(Protocol):
+    """A load that is slowed where it runs, not by a wrapper around it."""
+
+    def slowed(self, share: float, how: How) -> Load: ...
+
+
 def slowed(load: Load, share: float, how: How) -> Load:
     """Return what loads the same call made longer by a share of its own time, on the CPU or asleep."""
-    return functools.partial(_load_slowed, load, share, how)
+    return load.slowed(share, how) if isinstance(load, Slows) else functools.partial(_load_slowed, load, share, how)
 
 
 def _load_slowed(load: Load, share: float, how: How) -> Callable[[], Any] | Prepared:
