@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from benchgate import registration
 from benchgate.core import Cell
 from benchgate.executors.local import Local, Settings
 from benchgate.machine import spinning
@@ -61,6 +62,8 @@ def row(of, operation, params, setting):
 
 
 def test_spinning(capsys):
+    # No mark of cells stands here, which would have them registered.
+    registration.load_builtin()
     lines = ["| |" + " | ".join(spinning.SETTINGS) + "|", "|---|" + "---|" * len(spinning.SETTINGS)]
     for cell, operation, params in WORKLOADS:
         of = resolve(cell)

@@ -251,3 +251,15 @@ def test_a_candidates_test_that_fails_before_it_asks_is_no_pass(old: Script, new
 
     assert (found.kind, found.fails()) == (kind, kind == "broken")
     assert "no fixture" in str(found)
+
+
+@pytest.mark.parametrize("budget_s", [None, 3600.0])
+def test_the_most_suspicious_test_is_timed_first(budget_s: float | None) -> None:
+    tests = ("a", "b", "c")
+    new = Script(tests, proof=OTHER_CODE, call_s=steady(0.01))
+
+    found = answers(Script(tests, call_s=steady(0.01)), new, tests, budget_s=budget_s, suspicion={"c": 0.2, "b": 0.1})
+
+    begun = [line.split()[1] for line in new.log if line.startswith("begin")]
+    assert list(dict.fromkeys(begun)) == ["c", "b", "a"]
+    assert [answer.test for answer in found] == list(tests)

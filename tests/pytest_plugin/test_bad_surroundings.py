@@ -206,3 +206,19 @@ def test_a_conftest_that_computes_in_parallel_when_imported_hangs_no_worker(fold
     out = tmp_path / "out.json"
     said = folder.run(out)
     assert outcomes(out) == {"bad": "passed", "good": "passed"}, said
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_where_no_process_can_be_started_no_cell_passes_in_silence(folder, tmp_path, limited, most):
+    """`ulimit -u` counts threads too: with 1 nothing can be started, with 3 a zygote but not both of its workers."""
+    if not limited:
+        pytest.skip("the user's other processes count for the limit too; as root this runs as nobody, who has none")
+    out = tmp_path / "written" / "out.json"
+    # pytest-rerunfailures starts a thread of its own, and ends in a traceback.
+    before = f"export OPENBLAS_NUM_THREADS=1 PYTEST_ADDOPTS='-p no:rerunfailures'\nulimit -u {most}"
+    said = folder.run(out, before=before, user=limited)
+    assert "INTERNALERROR" not in said, said
+    assert set(outcomes(out)) == {"bad", "good"}, said
+    # None at all is a reason to skip, as for anything that is not there; one that dies of it is its cell's outcome.
+    assert outcomes(out)["bad"] in (("skipped",) if most == 1 else ("skipped", "crash")), said
+    assert records(out)["bad"]["reason"], said

@@ -24,7 +24,7 @@ NAMES = ("first", "second")
 
 @dataclass(frozen=True)
 class Collected:
-    """Sides by name, `cell operation`, built and ready; `crew` gives the workers of a side, of either pytest in turn."""
+    """Sides by `cell operation`, built and ready; `crew` gives the workers of a side, of either pytest in turn."""
 
     sides: Mapping[str, Side]
     crew: Callable[[Side, int], Team]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from benchgate.executors.peer import Peer, PeerLoad, PeerTeam
 from benchgate.executors.wire import Asked
 from benchgate.gate.side_by_side import budget, proof
 from benchgate.gate.side_by_side.answers import TIME, CellAnswer
-from benchgate.gate.side_by_side.driver import Comparison, Setup
+from benchgate.gate.side_by_side.driver import FIRST_PAIR_S, Comparison, Setup
 from benchgate.gate.side_by_side.pairs import Side
 from benchgate.gate.side_by_side.proof import Proof
 from benchgate.gate.side_by_side.verdict import Verdict
@@ -29,6 +29,7 @@ BUILD_S, PROVE_S, WEIGH_S = 3600.0, 1200.0, 3600.0
 class Terms:
     """Terms that hold for all cells: paths that differ between the trees, and both trees' folders.
 
+    `suspicion` is that of each test's stored runs, by which the most suspicious come first;
     `setup_of(test, asked)` is how its times are compared; `resolved` puts tolerances into a record; `budget_s` is for
     all times together; `lacking` is what the baseline's tree could not be given; `say` is told each answer.
     """
@@ -42,6 +43,7 @@ class Terms:
     lacking: tuple[str, ...] = ()
     times_only: bool = False
     say: Callable[[str], None] = lambda line: None
+    suspicion: Mapping[str, float] = field(default_factory=dict)
 
 
 class SideFailed(BenchgateError):
@@ -150,7 +152,8 @@ class Versions:
 
     def _times(self, tests: Sequence[str]) -> dict[str, Verdict]:
         """Verdicts on the times of these tests, within the budget."""
-        terms, left = self._terms, list(tests)
+        terms = self._terms
+        left = [cell.name for cell in budget.order([self._in_line(test, None, FIRST_PAIR_S) for test in tests])]
         running = {test: self._comparison(test) for test in tests}
         found: dict[str, Verdict] = {}
         end = None if terms.budget_s is None else self._clock() + terms.budget_s
@@ -178,13 +181,16 @@ class Versions:
         return found
 
     def _next(self, left: Sequence[str], running: Mapping[str, Comparison], end: float | None) -> str | None:
-        """The test that the next pair is for: in their order, or with a budget the one with the widest interval."""
+        """The test that the next pair is for: the first, or with a budget the one with the widest interval."""
         decided = next((test for test in left if running[test].verdict() is not None), None)
         if end is None or decided is not None:
             return decided or left[0]
-        cells = [budget.Candidate(test, running[test].half_width, running[test].pair_s) for test in left]
+        cells = [self._in_line(test, running[test].half_width, running[test].pair_s) for test in left]
         chosen = budget.next_cell(cells, max(0.0, end - self._clock()))
         return None if chosen is None else chosen.name
+
+    def _in_line(self, test: str, half_width: float | None, pair_s: float) -> budget.Candidate:
+        return budget.Candidate(test, half_width, pair_s, self._terms.suspicion.get(test, 0.0))
 
     def _comparison(self, test: str) -> Comparison:
         before, now = (

@@ -73,9 +73,15 @@ class Worker:
         self._process, self._connection = process, connection
         self._tail: deque[bytes] = deque(maxlen=2)
         self._reader = threading.Thread(target=self._read, args=(output,), daemon=True)
-        self._reader.start()
         self._kills_before = _memory_kills()
         self._pidfd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
+        try:
+            self._reader.start()
+        except RuntimeError as error:
+            # The user's processes and threads are limited (ulimit -u); the worker ends with its connection.
+            os.close(output)
+            connection.close()
+            raise Unavailable(f"no thread can be started to read a worker's output: {error}") from error
 
     @property
     def alive(self) -> bool:

@@ -28,6 +28,7 @@ from benchgate.gate.side_by_side.rule import RULE
 from benchgate.gate.side_by_side.verdict import Kind, Verdict
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.pytest_plugin import passed_on
+from benchgate.pytest_plugin.stored_runs import suspicion_of_tests
 from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.results import Record
 from benchgate.storage.checkout import Tree, here, version
@@ -120,6 +121,7 @@ class Sides:
             self.theirs.lacking,
             times_only,
             self.say,
+            suspicion_of_tests(self._config),
         )
         return Versions(peers[0], peers[1], terms)
 

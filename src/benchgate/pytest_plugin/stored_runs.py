@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from benchgate.core import BenchgateError
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.shelf import Shelf
+from benchgate.gate.suspicion import suspicions
 from benchgate.pytest_plugin import benchmark_adapter
 from benchgate.results import Record, ResultsError, read_document, records_of
 
+# Stored runs that are asked for suspicion: older ones are of another code, and reading takes time.
+NEWEST = 8
 BASELINES = pytest.StashKey[Baselines | BenchgateError]()
 
 
@@ -66,6 +70,15 @@ def load_baselines(compare: str | bool, storage: Any) -> Baselines:
             f"`pytest ... --benchmark-json={name}` wrote"
         )
     return Baselines(found)
+
+
+def suspicion_of_tests(config: pytest.Config) -> dict[str, float]:
+    """Suspicion by test from the newest stored runs; files that cannot be read say nothing of any."""
+    found: list[Record] = []
+    for path in _stored("[0-9][0-9][0-9][0-9]_", benchmark_adapter.storage(config))[-NEWEST:]:
+        with contextlib.suppress(ResultsError):
+            found += records_of(read_document(path), str(path))
+    return suspicions(found)
 
 
 def _stored(name: str, storage: Any) -> list[Path]:

@@ -27,8 +27,8 @@ class Candidate:
 
 
 def order(cells: Sequence[Candidate]) -> list[Candidate]:
-    """Cells in the order to begin with: the suspicious first, among equals the cheap ones, then by name."""
-    return sorted(cells, key=lambda cell: (-cell.suspicion, cell.pair_s, cell.name))
+    """Cells in the order to begin with: the suspicious first, among equals the cheap ones, then as they are given."""
+    return sorted(cells, key=lambda cell: (-cell.suspicion, cell.pair_s))
 
 
 def next_cell(cells: Sequence[Candidate], left_s: float) -> Candidate | None:
