@@ -121,6 +121,19 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(base, capsys, monkeypatc
     assert "BENCHGATE_CACHE" in out
 
 
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (({}, {"RAPL": "sudo modprobe"}), "energy: no counter can be read here RAPL no: sudo modprobe"),
+        (({"RAPL": "package-0"}, {"NVML": "no GPU"}), "energy RAPL package-0 NVML no: no GPU"),
+    ],
+)
+def test_doctor_says_what_energy_can_be_read_and_the_way_out(base, capsys, monkeypatch, states, said):
+    monkeypatch.setattr("benchgate.machine.energy_counters.states", lambda: states)
+    assert cli.main(["doctor"]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
 def test_unknown_verb_is_a_usage_error(capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["gat"])

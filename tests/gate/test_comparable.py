@@ -14,7 +14,7 @@ from tests.builders import MACHINE, a_record
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = {group: next(row for row in TABLE.values() if row.group == group) for group in GROUPS}
-DETAILS = {"threads": 4, "timer": "t", "data": {"n": 1}}
+DETAILS = {"threads": 4, "timer": "t", "data": {"n": 1}, "energy": {"source": "RAPL"}}
 CHANGES = {
     "version": {"version": "2"},
     "params": {"params": {"batch": 2}},
@@ -22,6 +22,7 @@ CHANGES = {
     "data": {"details": {**DETAILS, "data": {"n": 2}}},
     "threads": {"details": {**DETAILS, "threads": 8}},
     "timer": {"details": {**DETAILS, "timer": "u"}},
+    "counter": {"details": {**DETAILS, "energy": {"source": "battery"}}},
     "machine": {"machine": {**MACHINE, "cores": 8}},
     "packages": {"packages": {"torch": "3"}},
 }
@@ -209,3 +210,10 @@ def test_another_cell_is_another_version_or_other_parameters(theirs, ours, reaso
 )
 def test_a_parameter_that_shows_its_address_is_named(params, shown):
     assert unstable(a_record(params=params)) == shown
+
+
+@pytest.mark.parametrize(("watts", "equal"), [(4.0, True), (5.0, False)])
+def test_modelled_energies_are_compared_only_with_the_same_watts(watts, equal):
+    row = TABLE["modelled_energy_j_per_call"]
+    ours, theirs = (a_record(details={"modelled_energy": {"watts_per_core": w}}) for w in (4.0, watts))
+    assert (comparable(row, ours, theirs) is None) is equal

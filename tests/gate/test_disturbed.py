@@ -63,8 +63,14 @@ def test_the_first_call_has_reasons_of_its_own():
 
 
 def test_only_what_is_measured_over_time_can_be_disturbed():
-    record = a_record(details={"disturbed": WAITED, "first_call_disturbed": WAITED})
+    record = a_record(details={"disturbed": WAITED, "first_call_disturbed": WAITED, "energy_disturbed": WAITED})
     assert {row.group for row in TABLE.values() if disturbance(row, record)} == GROUPS
+
+
+def test_energy_has_a_window_and_reasons_of_its_own():
+    row = TABLE["energy_j_per_call"]
+    assert disturbance(row, a_record(details={"disturbed": WAITED})) is None
+    assert disturbance(row, a_record(details={"energy_disturbed": WAITED})) == WAITED[0]
 
 
 @pytest.mark.parametrize("odd", [5, "text", {"a": 1}, True, [None, 3]])

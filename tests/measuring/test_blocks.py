@@ -9,6 +9,7 @@ import pytest
 
 from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Counters
+from benchgate.machine.throttling import ON_BATTERY, Conditions
 from benchgate.measuring import blocks
 from benchgate.measuring.blocks import Instruments
 
@@ -18,11 +19,18 @@ BUSY, QUIET = 1.0, 0.0
 class Script:
     """A machine on which each block takes `seconds` and others use so much of a CPU meanwhile."""
 
-    def __init__(self, others: Sequence[float], references: Sequence[float] = (), seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        others: Sequence[float],
+        references: Sequence[float] = (),
+        seconds: float = 1.0,
+        looks: Sequence[Conditions] = (),
+    ) -> None:
         self.now, self.used, self.block = 0.0, 0.0, 0
         self.others, self.seconds = others, seconds
         self._references = iter(references)
         self.slept: list[float] = []
+        self.looks = iter(looks)
 
     def rounds(self) -> tuple[list[float], int]:
         self.now += self.seconds
@@ -33,12 +41,17 @@ class Script:
     def read(self) -> Counters:
         return Counters(self.now, self.now, 0.0, self.used, 0.0, 0, 0)
 
+    def conditions(self) -> Conditions:
+        return next(self.looks, Conditions())
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
 
     def measure(self, count: int, patience_s: float, best: float | None = 1.0, watch: Any = None) -> blocks.Blocks:
-        tools = Instruments(lambda: self.now, self.sleep, self.read, lambda: next(self._references, 1.0))
+        tools = Instruments(
+            lambda: self.now, self.sleep, self.read, lambda: next(self._references, 1.0), self.conditions
+        )
         return blocks.measure(self.rounds, count, patience_s, best, tools, watch)
 
 
@@ -105,3 +118,24 @@ def test_what_slowed_the_device_marks_a_block_and_its_own_time_is_kept():
     assert found.all[0].as_dict()["device_s"] == 0.25
     assert found.all[1].as_dict()["device_slowed"] == []
     assert found.disturbed == ()
+
+
+def events(*counts):
+    return [Conditions(mhz=1000.0 + count, throttle_events=count) for count in counts]
+
+
+def test_a_throttled_block_is_tried_again_and_keeps_both_looks():
+    found = Script([QUIET], looks=events(4, 6, 6, 6)).measure(1, 10)
+    throttled = "the processor was throttled for its heat (thermal_throttle counters rose by 2)"
+    assert [block.reasons for block in found.all] == [(throttled,), ()]
+    assert found.disturbed == ()
+    kept = found.all[0].as_dict()
+    assert kept["conditions_before"] == {"mhz": 1004.0, "throttle_events": 4}
+    assert kept["conditions_after"] == {"mhz": 1006.0, "throttle_events": 6}
+
+
+def test_a_run_on_a_battery_is_marked_and_not_tried_again():
+    found = Script([QUIET], looks=[Conditions(on_battery=True)] * 9).measure(2, 10)
+    assert len(found.all) == 2
+    assert found.disturbed == (ON_BATTERY,)
+    assert found.again_s == 0

@@ -14,7 +14,7 @@ import pytest
 import scipy.stats  # noqa: F401  numpy cannot be imported anew in each inner run: here it stays loaded
 
 from benchgate import core
-from benchgate.machine import neighbours
+from benchgate.machine import energy_counters, neighbours, throttling
 from benchgate.machine.devices import devices
 
 # Without hypothesis' plugin, which is imported anew in each inner run, and in the order that is written down.
@@ -56,6 +56,9 @@ class Project:
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         # What is tested here are verdicts; how busy the machine is must not decide them.
         monkeypatch.setattr(neighbours, "disturbances", lambda *_: [])
+        monkeypatch.setattr(throttling, "reasons", lambda *_: ())
+        # Nor what it can measure.
+        monkeypatch.setattr(energy_counters, "SOURCES", ())
         self.write("suite.py", Path(__file__).with_name("fake_suite.py").read_text(encoding="utf-8"))
         self.write("conftest.py", CONFTEST)
         self.write("pyproject.toml", SETTINGS)

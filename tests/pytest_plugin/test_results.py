@@ -29,7 +29,7 @@ def test_the_block_in_the_json(project):
     assert record["metrics"]["size_memory_bytes"]["value"] == 1000
     assert record["metrics"]["throughput_per_s"]["unit"] == "1/s"
     assert "n >= 662" in record["missing"]["latency_p99_s"]
-    assert record["missing"]["energy_j_per_call"] == "this version of benchgate reads no energy counters"
+    assert record["missing"]["energy_j_per_call"].startswith("no energy counter can be read here")
     assert not record["metrics"].keys() & record["missing"].keys()
     assert record["kernel"] == {"weights": {"dense bf16": 1}}
     assert record["machine"]["cores"] >= 1
@@ -161,7 +161,7 @@ def test_result(cell):
         result["latency_p99_s"]
     with pytest.raises(KeyError, match="top1: not measured; there is: first_call_s, "):
         result["top1"]
-    with pytest.raises(KeyError, match="energy_j_per_call: this version"):
+    with pytest.raises(KeyError, match="energy_j_per_call: no energy counter can be read here"):
         result["energy_j_per_call"]
     assert "top1" not in result
     assert str(cell) == "fake-a-fp32-fake-cpu"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchgate.core.metrics import Row
+from benchgate.core.metrics import MODELLED, Row
 from benchgate.results import Record
 
 # `repr` of an object whose class gives it no text of its own: another one in every process.
@@ -49,6 +49,13 @@ def _detail(name: str) -> Callable[[Record, str], Mapping[str, Any]]:
     return lambda record, metric: {"": record.details.get(name)}
 
 
+def _counter(record: Record, metric: str) -> Mapping[str, Any]:
+    """The source of an energy, or the watts that it was modelled with."""
+    detail, key = ("modelled_energy", "watts_per_core") if metric in MODELLED else ("energy", "source")
+    told = record.details.get(detail)
+    return {"": told.get(key)} if isinstance(told, Mapping) else {}
+
+
 PARTS: Mapping[str, Part] = {
     "version": Part(lambda record, metric: {"": record.version}, "model version"),
     "params": Part(lambda record, metric: record.params, "parameters changed:"),
@@ -56,6 +63,7 @@ PARTS: Mapping[str, Part] = {
     "data": Part(lambda record, metric: data_of(record, metric) or {}, "other data:"),
     "threads": Part(_detail("threads"), "other threads:"),
     "timer": Part(_detail("timer"), "other timer:"),
+    "counter": Part(_counter, "other energy counter:"),
     "machine": Part(lambda record, metric: record.machine, "other machine:"),
     "packages": Part(lambda record, metric: record.packages, "other packages:"),
 }
@@ -67,7 +75,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "size": CELL,
     "accuracy": (*CELL, "data"),
     "memory": ON_THIS_MACHINE,
-    "energy": ON_THIS_MACHINE,
+    "energy": (*ON_THIS_MACHINE, "counter"),
     "time": (*ON_THIS_MACHINE, "timer"),
     "throughput": (*ON_THIS_MACHINE, "timer"),
 }

@@ -7,7 +7,8 @@ from typing import Any
 from benchgate.core.metrics import Row
 from benchgate.results import Record
 
-FIRST_CALL = "first_call_s"
+# What is measured in a window of its own, by metric or else by group -> the detail that holds its reasons.
+OWN_WINDOWS = {"first_call_s": "first_call_disturbed", "energy": "energy_disturbed"}
 # Sizes, accuracies and peaks of memory do not depend on who else computes.
 GROUPS = frozenset({"time", "throughput", "energy"})
 MARK = "~"
@@ -16,11 +17,12 @@ MARK = "~"
 def disturbance(row: Row, record: Record) -> str | None:
     """The reasons why the record's figure of this metric cannot be trusted, None for an undisturbed one.
 
-    The first call is one: it cannot be measured again, and has reasons of its own.
+    The first call is one and cannot be measured again, energy has a window of its own: they have reasons of their own.
     """
     if row.group not in GROUPS:
         return None
-    return told(record.details.get("first_call_disturbed" if row.name == FIRST_CALL else "disturbed"))
+    own = OWN_WINDOWS.get(row.name) or OWN_WINDOWS.get(row.group)
+    return told(record.details.get(own or "disturbed"))
 
 
 def told(reasons: Any) -> str | None:

@@ -80,14 +80,24 @@ def nvml_reasons() -> int | None:
     """NVML's bits of what sets the current clock; None without nvidia-ml-py or where the driver does not tell."""
     try:
         import pynvml
-        import torch
+
+        handle = torch_handle(pynvml)
     except ImportError:
         return None
     try:
+        return int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle()))
+    except pynvml.NVMLError:
+        return None
+
+
+def torch_handle(pynvml: Any) -> Callable[[], Any]:
+    """A function that returns NVML's handle of torch's current device. Raises ImportError without torch."""
+    import torch
+
+    def handle() -> Any:
         pynvml.nvmlInit()
         # CUDA numbers the devices that it may see, NVML all of them: they agree by the identifier alone.
         uuid = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
-        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        return int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
-    except pynvml.NVMLError:
-        return None
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
+
+    return handle

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchgate.machine import neighbours
+from benchgate.machine import neighbours, throttling
 from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Taken
+from benchgate.machine.throttling import Conditions
 
 BLOCK_S = 1.0
 # Between two tries of a disturbed block (s): a neighbour that comes and goes is given the time to go.
@@ -26,7 +27,8 @@ class Block:
     """Seconds a round of one block, what was taken meanwhile, and the reasons to distrust it (none: undisturbed).
 
     A round is the mean of `iterations` calls. `reference` is the fixed arithmetic's time before and after over its best
-    known, the larger one. `device` is what a device with a clock of its own tells.
+    known, the larger one. `device` is what a device with a clock of its own tells, `conditions` those of the processor
+    before and after.
     """
 
     samples: tuple[float, ...]
@@ -35,12 +37,14 @@ class Block:
     reasons: tuple[str, ...]
     iterations: int = 1
     device: DeviceTaken | None = None
+    conditions: tuple[Conditions, Conditions] = (Conditions(), Conditions())
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "rounds": len(self.samples),
             **self.taken.as_dict(),
             **({} if self.device is None else self.device.as_dict()),
+            **throttling.as_details(*self.conditions),
             "reference": round(self.reference, 3),
             "disturbed": list(self.reasons),
         }
@@ -86,6 +90,7 @@ class Instruments:
     sleep: Callable[[float], None] = time.sleep
     read: Callable[[], neighbours.Counters] = neighbours.read
     reference_s: Callable[[], float] = neighbours.reference_s
+    conditions: Callable[[], Conditions] = throttling.read
 
 
 def measure(
@@ -114,7 +119,7 @@ def measure(
         if len(done) >= count:
             # What comes now is only because of disturbed blocks.
             end = tools.clock() + patience_s if end is None else end
-            if tools.clock() + block.taken.wall_s > end:
+            if tools.clock() + block.taken.wall_s > end or not throttling.worth_again(block.reasons):
                 break
             tools.sleep(PAUSE_S)
     return Blocks(tuple(done), best, 0.0 if end is None else max(0.0, tools.clock() - end + patience_s))
@@ -126,6 +131,7 @@ def _one(
     tools: Instruments,
     watch: Callable[[], Callable[[], DeviceTaken]] | None,
 ) -> tuple[Block, float]:
+    conditions = tools.conditions()
     before_s = tools.reference_s()
     start = tools.read()
     ended = None if watch is None else watch()
@@ -133,9 +139,10 @@ def _one(
     device = None if ended is None else ended()
     taken = tools.read().since(start)
     after_s = tools.reference_s()
+    after = tools.conditions()
     best = min(x for x in (best, before_s, after_s) if x is not None)
     reference = max(before_s, after_s) / best
-    reasons = tuple(neighbours.disturbances(taken, reference))
+    reasons = (*neighbours.disturbances(taken, reference), *throttling.reasons(conditions, after))
     if device is not None and device.slowed:
         reasons += (f"the device was slowed: {', '.join(device.slowed)}",)
-    return Block(tuple(samples), taken, reference, reasons, iterations, device), best
+    return Block(tuple(samples), taken, reference, reasons, iterations, device, (conditions, after)), best

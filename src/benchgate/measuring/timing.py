@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from benchgate.core import Lapped, Work
-from benchgate.machine import neighbours
+from benchgate.machine import neighbours, throttling
 from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Taken
 from benchgate.measuring.blocks import Blocks
@@ -65,7 +65,8 @@ class Samples:
 class Timing:
     """The result of timing a piece of work. `samples` is None where timing is switched off; `laps` are of its rounds.
 
-    `begun` is what was taken during the first call and the warm-up, `taken` during the rounds in `samples`.
+    `begun` is what was taken during the first call and the warm-up, `taken` during the rounds in `samples`. `slowed`
+    are the reasons of the processor's own to distrust the first call.
     """
 
     first_call_s: float
@@ -74,6 +75,7 @@ class Timing:
     laps: dict[str, list[float]]
     begun: Taken
     taken: Taken
+    slowed: tuple[str, ...] = ()
 
 
 After = Callable[[int], None]
@@ -186,11 +188,12 @@ def time_work(
     warm. Turns begin anew for the timed rounds: how many calls the warm-up took does not decide what is measured.
     """
     prepare = work.prepare or (lambda: None)
-    start = neighbours.read()
+    conditions, start = throttling.read(), neighbours.read()
     warm_call = _waiting(work.started(), synchronize)
     first = _first_call(work, warm_call, prepare)
     warm = warm_up(_both(prepare, warm_call))
     begun = neighbours.read().since(start)
+    slowed = throttling.reasons(conditions, throttling.read())
     if between is not None:
         prepare()
         between(warm_call)
@@ -206,12 +209,12 @@ def time_work(
     taken = neighbours.read().since(start)
     outputs.rest()
     if samples is None:
-        return Timing(first, warm, None, {}, begun, taken)
+        return Timing(first, warm, None, {}, begun, taken, slowed)
     if samples.blocks is not None:
         taken = samples.blocks.taken
     calls = samples.calls()
     laps = {name: [lap[i] for part in calls for i in part] for name, lap in outputs.laps.items()}
-    return Timing(first, warm, samples, laps, begun, taken)
+    return Timing(first, warm, samples, laps, begun, taken, slowed)
 
 
 def _first_call(work: Work, call: Callable[[], Any], prepare: Callable[[], None]) -> float:

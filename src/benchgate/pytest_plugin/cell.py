@@ -17,8 +17,7 @@ from benchgate.machine.devices import usable_cores
 from benchgate.measuring import run as running
 from benchgate.measuring.held import Held
 from benchgate.measuring.in_turn import InTurn, Limits
-from benchgate.measuring.meters import ALL
-from benchgate.measuring.meters import meters as all_meters
+from benchgate.measuring.meters import Meter, chosen
 from benchgate.measuring.resolved import Resolved, resolve
 from benchgate.pytest_plugin.replica import Options
 from benchgate.pytest_plugin.rounds import BlockRounds
@@ -50,7 +49,7 @@ class MeasuredCell:
     """One cell of the matrix in one test. `measure` is used once a test; the rest as often as one likes.
 
     `scheme`, `runtime` and `device` are the cell's names, `model` is the model itself. `options` are pytest-benchmark's
-    for this test; `meters` the command line's choice; `local` has the processes.
+    for this test; `meters` the command line's choice, `also` more of its meters; `local` has the processes.
     """
 
     def __init__(
@@ -63,11 +62,12 @@ class MeasuredCell:
         meters: Sequence[str] | None,
         suite_run: SuiteRun,
         local: Local,
+        also: Sequence[Meter] = (),
     ) -> None:
         self.cell = cell
         self._of = resolve(cell)
         self._key, self._params, self._benchmark, self._options = key, dict(params), benchmark, options
-        self._meters, self._in, self._local = meters, suite_run, local
+        self._meters, self._also, self._in, self._local = meters, also, suite_run, local
         # What `session` gives to the test itself, in the pytest process.
         self._own = Held()
         self._place = local.place(self._of, self._own)
@@ -97,15 +97,15 @@ class MeasuredCell:
         *,
         inputs: Any = None,
         data: Any = None,
-        meters: Sequence[str] = ALL,
+        meters: Sequence[str] | None = None,
         threads: int | None = None,
         **params: Any,
     ) -> Result:
         """Measure one operation of the cell's task (its first where none is named), with `params` as its arguments.
 
         It runs on `inputs`, the task's own where None. Scores accuracy where no operation is named or `data` is given.
-        `meters` are those of `benchgate.measuring.meters` to use beside latency, which always is; the command line's
-        `--cell-meters` goes before. Returns the values; the record goes into the JSON.
+        `meters` are those of `benchgate.measuring.meters` to use beside latency, which always is; None are size,
+        memory, and energy where a counter can be read; `--cell-meters` goes before. Returns the values.
         """
         others = self._meters if self._meters is not None else meters
         threads = _threads(threads)
@@ -118,7 +118,7 @@ class MeasuredCell:
             operation=operation,
             params=params,
             shown=shown,
-            meters={name: all_meters[name] for name in dict.fromkeys(["latency", *others])},
+            meters=chosen(others, self.device, self._also),
             rounds=BlockRounds(self._options, patience.left(), patience.best_reference_s),
             inputs=inputs,
             scored=operation is None or data is not None,

@@ -18,7 +18,8 @@ from benchgate.machine import workers
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.limits import parse_bytes
 from benchgate.measuring.matrix import expand
-from benchgate.measuring.meters import meters
+from benchgate.measuring.meters import Meter, meters
+from benchgate.measuring.meters.modelled_energy import ModelledEnergy
 from benchgate.pytest_plugin import benchmark_adapter, dependencies, matrix, selection
 from benchgate.pytest_plugin.cell import MeasuredCell, plain
 from benchgate.pytest_plugin.items import cell_of, own_modules, params_of
@@ -88,6 +89,7 @@ class CellHooks:
         option = config.option
         limit = None if option.cell_memory is None else _bytes(option.cell_memory)
         self.local = Local(Settings(option.cell_executor, option.cell_spin, option.cell_timeout, limit))
+        self.also: list[Meter] = [] if option.cell_energy is None else [ModelledEnergy(option.cell_energy)]
         self.overrides: dict[str, list[str]] = {axis: getattr(config.option, f"cell_{axis}") for axis in AXES}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -167,6 +169,7 @@ class CellHooks:
             self.config.option.cell_meters,
             self.suite,
             self.local,
+            self.also,
         )
         yield measured
         measured.close()

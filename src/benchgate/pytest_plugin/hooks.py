@@ -37,6 +37,19 @@ def _positive(text: str) -> float:
     return number
 
 
+def _modelled_watts(text: str) -> float:
+    kind, _, watts = text.partition("=")
+    try:
+        number = float(watts)
+    except ValueError:
+        number = 0.0
+    if kind != "model" or not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} states no model; write model= and the watts of one busy core of this machine, above 0: model=15"
+        )
+    return number
+
+
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--cell-need": _repeatable("fail, not skip, cells of this runtime, device, extra or package when it is missing"),
     "--cell-resume": {
@@ -47,6 +60,11 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "NAMES",
         "type": lambda text: [name for name in text.split(",") if name],
         "help": "comma-separated meters to use beside latency instead of the tests' own",
+    },
+    "--cell-energy": {
+        "metavar": "model=WATTS",
+        "type": _modelled_watts,
+        "help": "also model energy as CPU time x these watts a busy core: an estimate, shown as modelled, never gated",
     },
     "--cell-executor": {
         "choices": ("process", "inline"),

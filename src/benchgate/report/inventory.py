@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchgate.core import models, runtimes, schemes
+from benchgate.machine import energy_counters, throttling
 from benchgate.machine import fingerprint as machine
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages, versions
@@ -29,12 +30,19 @@ def asset_table(assets: Iterable[Asset]) -> Table:
 def print_doctor(console: Console) -> None:
     """Everything that decides what can be measured here and how far the times can be trusted."""
     _print_pairs(console, "machine", machine.fingerprint("cpu").items())
-    _print_pairs(console, "noise", machine.noise().items())
+    _print_pairs(console, "noise", {**machine.noise(), **throttling.read().as_dict()}.items())
+    _print_energy(console)
     _print_pairs(console, "devices", ((d.name, d.missing() or "available") for d in devices.values()))
     _print_pairs(console, "runtimes", ((r.name, _runtime_state(r.name)) for r in runtimes.values()))
     _print_pairs(console, "models", ((m.name, f"{m.task}, version {m.version}") for m in models.values()))
     _print_pairs(console, "schemes", [("known", ", ".join(schemes))])
     _print_pairs(console, "cache", _cache_state())
+
+
+def _print_energy(console: Console) -> None:
+    found, missing = energy_counters.states()
+    title = "energy" if found else "energy: no counter can be read here"
+    _print_pairs(console, title, [*found.items(), *((name, f"no: {reason}") for name, reason in missing.items())])
 
 
 def _runtime_state(name: str) -> str:

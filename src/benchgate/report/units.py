@@ -6,22 +6,23 @@ from collections.abc import Sequence
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_JOULES = ((1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ"))
+_WATTS = ((1.0, "W"), (1e-3, "mW"))
+_SCALES = {"s": _TIMES, "B": _BYTES, "J": _JOULES, "W": _WATTS}
 
 
 def human(value: float, unit: str) -> str:
     """`0.0123, "s"` -> `12.3 ms`; shares and scores with three decimals; everything else with three digits."""
-    if unit == "s":
-        return _scaled(value, _TIMES)
-    if unit == "B":
-        return _scaled(value, _BYTES)
+    if unit in _SCALES:
+        return _scaled(value, _SCALES[unit])
     if unit == "1" and abs(value) <= 1:
         return f"{value:.3f}"
     return three_digits(value)
 
 
 def scale(values: Sequence[float], unit: str) -> tuple[float, str]:
-    """(what to divide by, unit) for an axis over these values: seconds as ms, bytes as MB, anything else as it is."""
-    steps = {"s": _TIMES, "B": _BYTES}.get(unit)
+    """(what to divide by, unit) for an axis over these values: seconds as ms, bytes as MB, others as they are."""
+    steps = _SCALES.get(unit)
     if steps is None:
         return 1.0, "" if unit == "1" else unit
     largest = max(map(abs, values), default=0.0)

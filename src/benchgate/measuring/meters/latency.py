@@ -144,7 +144,7 @@ def timing_details(timing: Timing) -> dict[str, Any]:
     if blocks is not None:
         found["blocks"] = [block.as_dict() for block in blocks.all]
     # The first call is one: nothing can be measured again.
-    if reasons := neighbours.disturbances(timing.begun):
+    if reasons := [*neighbours.disturbances(timing.begun), *timing.slowed]:
         found["first_call_disturbed"] = reasons
     if blocks is not None and blocks.disturbed:
         found["disturbed"] = list(blocks.disturbed)
