@@ -58,7 +58,7 @@ def clustered(weight: Any, values: int) -> Any:
     """Return the tensor with each number replaced by the mean of its cluster, by Lloyd's algorithm.
 
     Numbers on a line: a cluster is a run of the sorted ones, so that its mean is a difference of prefix sums. The
-    result is that of scipy's kmeans2, in a hundredth of the time.
+    result is that of scipy's kmeans2, which took 17 times as long for 884,736 weights.
     """
     import torch
 
