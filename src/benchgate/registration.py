@@ -15,6 +15,10 @@ from benchgate.tasks.text2text import models as text2text_models
 BUILTIN = (
     "benchgate.schemes",
     "benchgate.transforms.prune",
+    "benchgate.transforms.prune_2_4",
+    "benchgate.transforms.structured",
+    "benchgate.transforms.low_rank",
+    "benchgate.transforms.cluster",
     "benchgate.tasks.causal_lm.passages",
     "benchgate.tasks.causal_lm.task",
     "benchgate.tasks.detection",

@@ -9,9 +9,14 @@ import pytest
 
 from benchgate.core import DataError, schemes
 from benchgate.registration import load_builtin
-from benchgate.transforms.prune import Prune, prunable, sparsity
+from benchgate.transforms.layers import multiplied
+from benchgate.transforms.prune import Prune
 
 load_builtin()
+
+
+def sparsity(module):
+    return Prune().figures(module)["sparsity"]
 
 
 @pytest.fixture
@@ -53,14 +58,14 @@ def test_a_tied_embedding_stays_and_a_shared_layer_is_pruned_once(torch):
     first, second = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
     second.weight = first.weight
     module = torch.nn.ModuleList([embedding, head, first, second])
-    assert [id(weight) for weight in prunable(module)] == [id(first.weight)]
+    assert [name for name, _ in multiplied(module)] == ["2"]
     Prune().apply(module, 50.0)
     assert int((embedding.weight == 0).sum()) == 0
     assert int((first.weight == 0).sum()) == 8
 
 
 def test_a_module_without_such_layers_is_not_measured_as_pruned(torch):
-    assert sparsity(torch.nn.Embedding(3, 2)) == 0.0
+    assert Prune().figures(torch.nn.Embedding(3, 2)) == {}
     with pytest.raises(DataError, match="prune: GRUCell has no linear or convolution layer"):
         Prune().apply(torch.nn.GRUCell(3, 2), 50.0)
 
@@ -141,6 +146,10 @@ def test_every_runtime_measures_the_pruned_model(pytester, benchgate_cache, monk
     assert score["prune-50", "onnxruntime"] == pytest.approx(pruned, rel=1e-4)
     assert score["fp32", "onnxruntime"] == pytest.approx(score["fp32", "torch"], rel=1e-4)
     assert score["prune-50+int8-dynamic", "onnxruntime"] == pytest.approx(pruned, rel=0.03)
+    zeros = {key: found.get("sparsity") for key, found in figures.items() if key[0].startswith("prune")}
+    # Told by the meter of sizes, which one of the cells does not have.
+    assert zeros.pop(("prune-50+int8-weight-only", "torch")) is None
+    assert list(zeros.values()) == [0.5] * 3
     size = {key: found.get("size_memory_bytes") for key, found in figures.items()}
     assert size["prune-50", "torch"] == size["fp32", "torch"] == 4 * (16 * 27 + 16 + 8 * 144 + 8)
     assert size["prune-50+int8-dynamic", "onnxruntime"] == size["int8-dynamic", "onnxruntime"]

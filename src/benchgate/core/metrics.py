@@ -130,6 +130,8 @@ ROWS = [
     Row("size_bytes", "B", "lower", "size", "disk", 0.01),
     Row("size_memory_bytes", "B", "lower", "size", "weights", 0.01),
     Row("bits_per_weight", "bit", "lower", "size", "bits/weight", 0.01),
+    Row("packed_bytes", "B", "lower", "size", "packed (estimate)"),
+    Row("sparsity", "1", "higher", "size", "zeros"),
     Row("energy_j_per_call", "J", "lower", "energy", "energy", TIME_TOLERANCE),
     Row("energy_j_per_token", "J", "lower", "energy", "J/token"),
     Row("energy_j_per_item", "J", "lower", "energy", "J/item"),

@@ -98,7 +98,7 @@ class Transform(Protocol):
     """A step of a scheme that changes the torch module before any runtime sees it: `prune-50`.
 
     `apply` gets the number behind the name, None where there is none. What a transform may have beside: ChecksAmount,
-    Reshapes.
+    Reshapes, ReshapesByShape, ReplacesLayers, TellsFigures.
     """
 
     name: str
@@ -240,6 +240,33 @@ class Reshapes(Protocol):
     """
 
     reshapes: bool
+
+
+@runtime_checkable
+class ReshapesByShape(Protocol):
+    """A transform that reshapes and says with `by_shape = True` that the new shapes follow from the old ones alone.
+
+    Its `apply` works on tensors without values (device meta), so that loading needs neither weights nor computation.
+    """
+
+    by_shape: bool
+
+
+@runtime_checkable
+class ReplacesLayers(Protocol):
+    """A transform that says with `replaces_layers = True` that it puts other layers in the place of the module's own.
+
+    Runtimes that read layers by their names cannot run what it makes.
+    """
+
+    replaces_layers: bool
+
+
+@runtime_checkable
+class TellsFigures(Protocol):
+    """A transform that tells figures of what it made, by the name of their metric, for the record: `sparsity`."""
+
+    def figures(self, module: Any) -> Mapping[str, float]: ...
 
 
 # What data may have.

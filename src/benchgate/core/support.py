@@ -31,6 +31,7 @@ from benchgate.core.protocols import (
     Stepwise,
 )
 from benchgate.core.registry import tasks
+from benchgate.core.transformed import steps_of
 from benchgate.core.words import Scheme
 
 # A row for every task that is one call of the session on `task.sample(...)`; for every task, or every method.
@@ -44,8 +45,8 @@ class SessionRow:
     """How `runtime` runs models of `task` (a name, or ONE_CALL).
 
     It is built from what the method `builder` returns, called `product` in messages, or from the model's own file with
-    a suffix of `files`; "" asks nothing of the model. `refuses`, `(model, scheme, runtime's name) -> reason or None`,
-    narrows the row.
+    a suffix of `files`; "" asks nothing of the model. `by_name`: layers of what is built are read by their names, so
+    that no step may replace them. `refuses`, `(model, scheme, runtime's name) -> reason or None`, narrows the row.
     """
 
     runtime: str
@@ -56,6 +57,7 @@ class SessionRow:
     product: str = "torch modules"
     files: tuple[str, ...] = ()
     refuses: str = ""
+    by_name: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -153,9 +155,10 @@ def session(
     product: str = "torch modules",
     files: tuple[str, ...] = (),
     refuses: str = "",
+    by_name: bool = False,
 ) -> SessionRow:
     """Register the session of a runtime for a task; see SessionRow. Raises DuplicateName for another one there."""
-    return sessions.add(SessionRow(runtime, task, target, exporter, builder, product, files, refuses))
+    return sessions.add(SessionRow(runtime, task, target, exporter, builder, product, files, refuses, by_name))
 
 
 def compressor(
@@ -227,6 +230,8 @@ def _refused_steps(model: Model, scheme: Scheme, row: SessionRow, runtime: Runti
         return f"{model.name} has no build(), {steps} works on torch modules"
     if runtime.format == NO_MODEL or row.builder != "build":
         return f"{runtime.name} does not run what build() returns, {steps} works on that"
+    if row.by_name and any(step.replaces_layers for step in steps_of(scheme)):
+        return f"{runtime.name} reads layers by their names, {steps} replaces some"
     return None
 
 

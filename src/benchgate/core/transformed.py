@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchgate.core.errors import UnknownName
-from benchgate.core.protocols import Calibrated, HasArchitecture, Model, Reshapes, Structured, Transform
+from benchgate.core.protocols import (
+    Calibrated,
+    HasArchitecture,
+    Model,
+    ReplacesLayers,
+    Reshapes,
+    ReshapesByShape,
+    Structured,
+    TellsFigures,
+    Transform,
+)
 from benchgate.core.registry import transforms
 from benchgate.core.words import Scheme
 
@@ -28,6 +38,15 @@ class Step:
     @property
     def reshapes(self) -> bool:
         return isinstance(self.transform, Reshapes) and self.transform.reshapes
+
+    @property
+    def by_shape(self) -> bool:
+        """Do the shapes it leaves follow from those before alone?"""
+        return not self.reshapes or (isinstance(self.transform, ReshapesByShape) and self.transform.by_shape)
+
+    @property
+    def replaces_layers(self) -> bool:
+        return isinstance(self.transform, ReplacesLayers) and self.transform.replaces_layers
 
 
 def find_step(name: str) -> Step | None:
@@ -62,13 +81,20 @@ def steps_of(scheme: Scheme) -> tuple[Step, ...]:
     return tuple(found)
 
 
+def figures_of(model: Model, module: Any) -> dict[str, float]:
+    """The figures that the steps of a model tell of `module`, which its `build` returned; by metric."""
+    steps = model.steps if isinstance(model, Transformed) else ()
+    told = (step.transform.figures(module) for step in steps if isinstance(step.transform, TellsFigures))
+    return {name: value for figures in told for name, value in figures.items()}
+
+
 @dataclass(frozen=True)
 class Transformed:
     """The model, but for `build` and what does not belong to its module any more; everything else is the model's.
 
     Its version has the steps, so that a runtime that keeps something of its own for a model keeps one for each. Other
-    ways to have the model (`path`, `build_keras()`) are hidden, as they lead past the steps; so is `structure()` where
-    a step changes the structure.
+    ways to have the model (`path`, `build_keras()`) are hidden, as they lead past the steps. `structure()` is that
+    after the steps, hidden where its shapes cannot be known without the weights.
     """
 
     model: Model
@@ -80,8 +106,8 @@ class Transformed:
             self._give("calibration", self.model.calibration)
         if isinstance(self.model, HasArchitecture):
             self._give("architecture", self.model.architecture)
-        if isinstance(self.model, Structured) and not any(step.reshapes for step in self.steps):
-            self._give("structure", self.model.structure)
+        if isinstance(self.model, Structured) and all(step.by_shape for step in self.steps):
+            self._give("structure", self._structure)
 
     def _give(self, name: str, member: Any) -> None:
         object.__setattr__(self, name, member)
@@ -103,6 +129,14 @@ class Transformed:
         module = self.model.build().eval()
         for step in self.steps:
             module = step.transform.apply(module, step.amount)
+        return module
+
+    def _structure(self) -> Any:
+        assert isinstance(self.model, Structured)
+        module = self.model.structure()
+        for step in self.steps:
+            if step.reshapes:
+                module = step.transform.apply(module, step.amount)
         return module
 
     def __getattr__(self, name: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import benchgate
 from benchgate.core import DataError, Model, Runtime, Scheme, Unavailable, all_needs
-from benchgate.core.transformed import for_build, steps_of
+from benchgate.core.transformed import figures_of, for_build, steps_of
 from benchgate.machine.packages import versions
 from benchgate.storage import building, session
 from benchgate.storage.building import Manifest, artifact_bytes, build_or_reuse
@@ -33,12 +33,15 @@ __all__ = [
     "build_or_reuse",
     "content",
     "content_of",
+    "figures",
     "opened",
     "prepared",
 ]
 
 # Grows when what a build writes changes without any of the other parts of the key.
 LAYOUT = 2
+# Before the names of the figures that a scheme's steps tell, in a manifest.
+FIGURE = "figure:"
 Loaded = TypeVar("Loaded")
 
 
@@ -94,7 +97,11 @@ def prepared(model: Model, scheme: Scheme, runtime: Runtime, device: str = "cpu"
 
     def build(out: Path) -> Mapping[str, str]:
         runtime.build(seen, scheme, out)
-        return {} if seen.weights is None else {"weights": seen.weights}
+        if scheme.steps and seen.figures is None:
+            # The runtime made it from another artifact, which was there already.
+            seen.build()
+        about = {f"{FIGURE}{name}": repr(value) for name, value in (seen.figures or {}).items()}
+        return about if seen.weights is None else {**about, "weights": seen.weights}
 
     made = building.make(label(model, scheme, runtime), key, build, again=again)
     manifest = building.read_manifest(made.path)
@@ -147,6 +154,13 @@ def content(folder: Path) -> str:
         return "unknown"
 
 
+def figures(folder: Path) -> dict[str, float]:
+    """The figures that a scheme's steps told of the module of this artifact, by metric. Raises DataError as
+    `read_manifest`."""
+    about = building.read_manifest(folder).about
+    return {name.removeprefix(FIGURE): float(value) for name, value in about.items() if name.startswith(FIGURE)}
+
+
 def _content(manifest: Manifest) -> str:
     if weights := manifest.about.get("weights"):
         return f"weights:{weights[:16]}"
@@ -158,11 +172,13 @@ def _content(manifest: Manifest) -> str:
 
 
 class _Seen:
-    """The model as a runtime's `build` gets it: itself, but that the weights it builds are hashed on the way."""
+    """The model as a runtime's `build` gets it: itself, but that the weights it builds are hashed on the way, and the
+    figures of its steps noted."""
 
     def __init__(self, model: Model) -> None:
         self.__wrapped__ = model
         self.weights: str | None = None
+        self.figures: Mapping[str, float] | None = None
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -186,6 +202,7 @@ class _Seen:
         module = self.__wrapped__.build(*arguments, **options)
         if hasattr(module, "state_dict"):
             self.weights = state_digest(module)
+            self.figures = figures_of(inspect.unwrap(self.__wrapped__), module)  # type: ignore[arg-type]
         return module
 
 

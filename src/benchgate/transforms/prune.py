@@ -6,18 +6,18 @@ Here without the retraining that follows there. The threshold of a layer with n 
 smallest |w|, k = floor(n p / 100), and exactly k weights become 0: of equal ones those that come first.
 
 Weights are those of linear and convolution layers; biases stay. A weight that is an embedding too (tied output layer)
-stays as it is: pruning the one would prune the other, and embeddings are looked up, not multiplied.
+stays as it is.
 
 Nothing becomes smaller or faster by itself: zeros are stored and multiplied like any other number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from benchgate.core import BenchgateError, DataError, transforms
-
-LAYERS = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
+from benchgate.core import transforms
+from benchgate.transforms.layers import check_percentage, multiplied, some, weight_zeros
 
 
 class Prune:
@@ -27,45 +27,24 @@ class Prune:
 
     def check(self, amount: float | None) -> None:
         """Raise BenchgateError for anything but a share in percent between 0 and 100."""
-        if amount is None or not 0 < amount < 100:
-            given = self.name if amount is None else f"{self.name}-{amount:g}"
-            raise BenchgateError(f"{given}: a percentage between 0 and 100 is needed; write for example {self.name}-50")
+        check_percentage(self.name, amount)
 
     def apply(self, module: Any, amount: float | None) -> Any:
         """Return the module itself, pruned in place. Raises DataError where there is nothing to prune."""
         import torch
 
-        self.check(amount)
-        assert amount is not None
-        weights = prunable(module)
-        if not weights:
-            raise DataError(
-                f"{self.name}: {type(module).__name__} has no linear or convolution layer of its own weights"
-            )
+        percent = check_percentage(self.name, amount)
         with torch.no_grad():
-            for weight in weights:
-                magnitudes = weight.abs().flatten()
-                smallest = magnitudes.argsort(stable=True)[: int(magnitudes.numel() * amount / 100)]
+            for _, layer in some(self.name, module, multiplied(module)):
+                magnitudes = layer.weight.abs().flatten()
+                smallest = magnitudes.argsort(stable=True)[: int(magnitudes.numel() * percent / 100)]
                 chosen = torch.zeros_like(magnitudes, dtype=torch.bool).index_fill_(0, smallest, True)
-                weight.masked_fill_(chosen.view(weight.shape), 0)
+                layer.weight.masked_fill_(chosen.view(layer.weight.shape), 0)
         return module
 
-
-def prunable(module: Any) -> list[Any]:
-    """The weights that are pruned, each once though layers share it."""
-    from torch import nn
-
-    kinds = tuple(getattr(nn, name) for name in LAYERS)
-    embeddings = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}
-    found = {id(layer.weight): layer.weight for layer in module.modules() if isinstance(layer, kinds)}
-    return [weight for key, weight in found.items() if key not in embeddings]
-
-
-def sparsity(module: Any) -> float:
-    """Share of zeros among the weights that can be pruned, 0 for a module that has none."""
-    weights = prunable(module)
-    total = sum(weight.numel() for weight in weights)
-    return sum(int((weight == 0).sum()) for weight in weights) / total if total else 0.0
+    def figures(self, module: Any) -> Mapping[str, float]:
+        """Return the share of zeros, as `sparsity`."""
+        return weight_zeros(module)
 
 
 transforms.add(Prune)

@@ -1,4 +1,4 @@
-"""Size on disk and of the weights in memory, and bits per weight."""
+"""Size on disk and of the weights in memory, bits per weight, and what a scheme's steps tell of the weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import ClassVar
 from benchgate.core import Metric
 from benchgate.core.metrics import metric
 from benchgate.measuring.meters.base import Reading, Subject
-from benchgate.storage.artifacts import artifact_bytes
+from benchgate.storage.artifacts import artifact_bytes, figures
+
+# How the figures that steps tell came about. They are of the model in full precision, before the runtime's own method.
+TOLD = {
+    "sparsity": "zeros / weights of linear and convolution layers; dense kernels gain nothing from them",
+    "packed_bytes": "estimated: codebooks and indices of clustered layers, the rest float32; no such file is written",
+}
 
 
 class Size:
@@ -26,6 +32,10 @@ class Size:
         else:
             size = artifact_bytes(loaded.path)
             found["size_bytes"] = metric("size_bytes", size, method="sum of the artifact's files")
+            told = figures(loaded.path) if loaded.of.scheme.steps else {}
+            found |= {
+                name: metric(name, value, method=TOLD.get(name, "told by a step")) for name, value in told.items()
+            }
         if loaded.session.weights_bytes is None:
             missing["size_memory_bytes"] = f"{runtime.name} does not tell what its loaded weights take"
         else:

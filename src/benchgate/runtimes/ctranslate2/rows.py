@@ -9,6 +9,7 @@ session(
     "text2text",
     "benchgate.runtimes.ctranslate2.runtime:CTranslate2Session",
     refuses="benchgate.tasks.text2text.stepped:other_than_t5",
+    by_name=True,
 )
 compressor("ctranslate2", "float", dtypes=("float32",))
 compressor("ctranslate2", "int8-dynamic")

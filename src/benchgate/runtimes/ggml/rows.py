@@ -26,6 +26,7 @@ session(
     "causal-lm",
     "benchgate.runtimes.ggml.causal_lm:load",
     exporter="benchgate.runtimes.ggml.convert:convert",
+    by_name=True,
 )
 session(
     "ggml",
@@ -33,6 +34,7 @@ session(
     "benchgate.runtimes.ggml.text2text:GGMLText2TextSession",
     exporter="benchgate.runtimes.ggml.text2text:convert_t5",
     refuses="benchgate.runtimes.ggml.rows:other_than_plain_t5",
+    by_name=True,
 )
 compressor("ggml", "float", dtypes=("float32",))
 compressor("ggml", "gguf")

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from benchgate.core.support import compressor, session
 
-session("gptq", "causal-lm", "benchgate.runtimes.gptq.session:GPTQSession")
+session("gptq", "causal-lm", "benchgate.runtimes.gptq.session:GPTQSession", by_name=True)
 compressor("gptq", "gptq")

@@ -34,7 +34,7 @@ class T5Seq2Seq(nn.Module):  # type: ignore[misc]
     def __init__(self, t5: Any) -> None:
         super().__init__()
         self.t5 = t5
-        self.heads, self.width = t5.config.num_heads, t5.config.d_kv
+        self.width = t5.config.d_kv
         self.scale = t5.config.d_model**-0.5 if t5.config.scale_decoder_outputs else 1.0
         # Distances beyond the maximum share the last bucket: a table can replace the formula's many small operators.
         self.furthest = t5.config.relative_attention_max_distance
@@ -57,8 +57,10 @@ class T5Seq2Seq(nn.Module):  # type: ignore[misc]
         memory = [padding]
         for block in self.t5.decoder.block:
             memory += self._keys_values(block.layer[1].EncDecAttention, hidden)
-        empty = hidden.new_zeros(source.shape[0], self.heads, 0, self.width)
-        return tuple(memory), tuple(empty for _ in self.t5.decoder.block for _ in range(2))
+        empty = (
+            hidden.new_zeros(source.shape[0], self._heads(block), 0, self.width) for block in self.t5.decoder.block
+        )
+        return tuple(memory), tuple(part for part in empty for _ in range(2))
 
     def step(self, tokens: Tensor, memory: State, cache: State) -> tuple[Tensor, State]:
         places = torch.arange(cache[0].shape[2] + 1, device=tokens.device)
@@ -98,7 +100,11 @@ class T5Seq2Seq(nn.Module):  # type: ignore[misc]
 
     def _split(self, hidden: Tensor) -> Tensor:
         """[batch, length, heads x d_kv] as [batch, heads, length, d_kv]."""
-        return hidden.unflatten(2, (self.heads, self.width)).transpose(1, 2)
+        return hidden.unflatten(2, (-1, self.width)).transpose(1, 2)
+
+    def _heads(self, block: Any) -> int:
+        """Heads of a decoder block's self-attention: those that are left, where some were pruned."""
+        return int(block.layer[0].SelfAttention.n_heads)
 
     def _attend(self, attention: Any, hidden: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         # T5 does not scale the scores by the width: its initialization does.
