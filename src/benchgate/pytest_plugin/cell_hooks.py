@@ -87,7 +87,8 @@ class CellHooks:
         self.config, self.suite = config, suite
         option = config.option
         limit = None if option.cell_memory is None else _bytes(option.cell_memory)
-        self.local = Local(Settings(option.cell_executor, option.cell_spin, option.cell_timeout, limit))
+        way = option.cell_load or ""
+        self.local = Local(Settings(option.cell_executor, option.cell_spin, option.cell_timeout, limit, way))
         self.overrides: dict[str, list[str]] = {axis: getattr(config.option, f"cell_{axis}") for axis in AXES}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -187,7 +188,7 @@ class CellHooks:
         )
         if suite.take_resumed(item.nodeid, cell, lambda: dependencies.artifact_state(cell)):
             pytest.skip("measured before the last run was interrupted (--cell-resume)")
-        reason = matrix.missing(cell)
+        reason = matrix.missing(cell, self.local.settings.way)
         if reason is not None:
             self._skip_or_fail(item, reason)
 
