@@ -35,6 +35,7 @@ VERBS = {
     "chat": "reformulate queries as you type them, or one a line from a pipe",
     "serve": "reformulate queries over HTTP",
     "load": "send queries to a server at given rates or from given clients; print latencies",
+    "loading": "hold weights mapped from their file against weights read into memory, in time and memory",
     "cache": "show what was built and why, and make room",
     "train": "train a model of this folder into the cache; an interrupted run goes on",
 }

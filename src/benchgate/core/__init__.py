@@ -17,9 +17,10 @@ from benchgate.core.operations import HasInputs, Operation, add_operation, defau
 from benchgate.core.protocols import Model, Runtime, Session, Task, Transform
 from benchgate.core.registry import Registry, models, runtimes, schemes, tasks, transforms
 from benchgate.core.support import all_needs, task_of
-from benchgate.core.words import MAX_EXAMPLES, Better, Cell, Lapped, Metric, Scheme, Work
+from benchgate.core.words import LOAD_WAYS, MAX_EXAMPLES, Better, Cell, Lapped, Metric, Scheme, Work
 
 __all__ = [
+    "LOAD_WAYS",
     "MAX_EXAMPLES",
     "BenchgateError",
     "Better",

@@ -72,7 +72,8 @@ class Runtime(Protocol):
 
     `needs` maps the import names it cannot do without to the extra that installs them; that one fact decides
     availability, the skip's reason and the install hint. `format` names its artifact's file format; "none" says that
-    the artifact is no model: it has no size. What a runtime may have beside: NeedsToBuild, OwnTask, SharesSupport.
+    the artifact is no model: it has no size. What a runtime may have beside: NeedsToBuild, LoadsInWays, OwnTask,
+    SharesSupport.
     """
 
     @property
@@ -200,6 +201,18 @@ class NeedsToBuild(Protocol):
 
     @property
     def build_needs(self) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class LoadsInWays(Protocol):
+    """A runtime that loads one artifact in more than one way: those of LOAD_WAYS that it has, its default first.
+
+    Its `load` takes a keyword `way`, one of them; without it the default. It raises Unavailable with the reason where a
+    way is not for this artifact (weights inside a file that is read whole).
+    """
+
+    @property
+    def ways(self) -> tuple[str, ...]: ...
 
 
 @runtime_checkable

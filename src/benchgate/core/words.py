@@ -11,6 +11,9 @@ from typing import Any, Literal
 Better = Literal["lower", "higher"]
 # More per-example results than this are not stored: a results file is to be read by people and kept by the hundred.
 MAX_EXAMPLES = 20_000
+# How a runtime may load weights: left in their file, which is mapped into memory; or copied into the process's own
+# memory, packed for its kernels or as they are.
+LOAD_WAYS = ("mmap", "read")
 
 
 @dataclass(frozen=True, order=True)

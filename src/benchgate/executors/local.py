@@ -30,12 +30,16 @@ KINDS: tuple[Kind, ...] = ("process", "inline")
 
 @dataclass(frozen=True)
 class Settings:
-    """How cells are run: `spin` is a name of benchgate.machine.spinning, limits are of one cell (None: none)."""
+    """How cells are run: `spin` is a name of benchgate.machine.spinning, limits are of one cell (None: none).
+
+    `way` is how their weights are loaded, "" the runtime's default.
+    """
 
     kind: Kind = "process"
     spin: str = spinning.DEFAULT
     timeout_s: float | None = None
     memory_limit: int | None = None
+    way: str = ""
 
 
 def _kind(of: Resolved) -> tuple[str, str]:

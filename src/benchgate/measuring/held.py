@@ -32,7 +32,7 @@ class Held:
     def open(self, of: Resolved, threads: int | None = None) -> Loaded:
         """Return the held cell where it is this one, with so many threads where that matters; else load it."""
         held = self.loaded
-        if held is not None and held.of.cell == of.cell and threads in (None, held.threads):
+        if held is not None and held.of.cell == of.cell and held.of.way == of.way and threads in (None, held.threads):
             return held
         return self.load(of, usable_cores() if threads is None else threads)
 

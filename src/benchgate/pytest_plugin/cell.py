@@ -65,7 +65,7 @@ class MeasuredCell:
         also: Sequence[Meter] = (),
     ) -> None:
         self.cell = cell
-        self._of = resolve(cell)
+        self._of = resolve(cell, local.settings.way)
         self._key, self._params, self._benchmark, self._options = key, dict(params), benchmark, options
         self._meters, self._also, self._in, self._local = meters, also, suite_run, local
         # What `session` gives to the test itself, in the pytest process.
@@ -109,7 +109,7 @@ class MeasuredCell:
         """
         others = self._meters if self._meters is not None else meters
         threads = _threads(threads)
-        shown = plain({**self._params, **params})
+        shown = plain({**self._params, **params, **self._of.shown})
         patience = self._in.patience
         order = running.Order(
             of=self._of,
@@ -258,7 +258,7 @@ class MeasuredCell:
 
     def _checked(self, other: Cell) -> Resolved:
         """The cell that this one is held against. Raises Unavailable, a skip, where it cannot run here."""
-        resolved = resolve(other)
+        resolved = resolve(other, self._of.way)
         if reason := resolved.missing():
             raise Unavailable(f"{other}, which {self.cell} is held against, cannot run: {reason}")
         return resolved

@@ -88,7 +88,8 @@ class CellHooks:
         self.config, self.suite = config, suite
         option = config.option
         limit = None if option.cell_memory is None else _bytes(option.cell_memory)
-        self.local = Local(Settings(option.cell_executor, option.cell_spin, option.cell_timeout, limit))
+        way = option.cell_load or ""
+        self.local = Local(Settings(option.cell_executor, option.cell_spin, option.cell_timeout, limit, way))
         self.also: list[Meter] = [] if option.cell_energy is None else [ModelledEnergy(option.cell_energy)]
         self.overrides: dict[str, list[str]] = {axis: getattr(config.option, f"cell_{axis}") for axis in AXES}
 
@@ -190,7 +191,7 @@ class CellHooks:
         )
         if suite.take_resumed(item.nodeid, cell, lambda: dependencies.artifact_state(cell)):
             pytest.skip("measured before the last run was interrupted (--cell-resume)")
-        reason = matrix.missing(cell)
+        reason = matrix.missing(cell, self.local.settings.way)
         if reason is not None:
             self._skip_or_fail(item, reason)
 

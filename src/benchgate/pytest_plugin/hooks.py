@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchgate.core import LOAD_WAYS
 from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
 
 
@@ -87,6 +88,10 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "choices": ("library", "short", "none"),
         "default": "short",
         "help": "how long idle threads of a cell's libraries spin: docs/neighbours.md (short)",
+    },
+    "--cell-load": {
+        "choices": LOAD_WAYS,
+        "help": "weights mapped from their file or read into memory (the runtime's own choice): docs/loading.md",
     },
     **{f"--cell-{axis}": _repeatable(f"measure this {axis} instead of those in the cells marks") for axis in AXES},
     "--gate-strict": {

@@ -83,9 +83,9 @@ def measures(marks: Iterable[Any]) -> bool:
     return next((bool(mark.kwargs["measure"]) for mark in marks if "measure" in mark.kwargs), True)
 
 
-def missing(cell: Cell) -> str | None:
-    """Why the cell cannot run on this machine, with the install command where a package is what is missing."""
-    return missing_here(runtimes[cell.runtime], devices[cell.device])
+def missing(cell: Cell, way: str = "") -> str | None:
+    """Return why the cell cannot run here, its weights loaded in this way; with the install command of a package."""
+    return missing_here(runtimes[cell.runtime], devices[cell.device], way)
 
 
 def is_needed(runtime: Runtime, device: str, needs: Sequence[str]) -> bool:

@@ -53,9 +53,8 @@ def _load_and_call(cell: Apart) -> None:
     # Progress bars and notes of libraries belong to the session's output, which already had them.
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         of, asked = cell.of, cell.asked
-        model = for_load(of.model, of.scheme)
-        session = of.runtime.load(cell.path, model, of.device.name, cell.threads)
-        work = asked.function(session, model, asked.inputs, **asked.params)
+        session = of.session(cell.path, cell.threads)
+        work = asked.function(session, for_load(of.model, of.scheme), asked.inputs, **asked.params)
         for before in (work.begin, work.prepare):
             if before is not None:
                 before()

@@ -18,6 +18,8 @@ BATCH_TOKENS = 2048
 CACHE_STEP = 256
 # What llama_decode returns when memory is what was missing (include/llama.h).
 _NO_ROOM = {1: "no room in the cache", -2: "could not allocate memory"}
+# LLAMA_LOAD_MODE_MMAP and _NONE (include/llama.h). Types that llama.cpp repacks for this CPU are copied in both.
+LOAD_MODES = {"mmap": 1, "read": 0}
 
 Taken = TypeVar("Taken")
 
@@ -137,11 +139,15 @@ class Context:
         self._library.c.llama_free(self._handle)
 
 
-def open_model(library: Library, path: Path) -> tuple[Any, dict[str, Any]]:
-    """The loaded model and what its file says. Raises DataError for a file that is damaged or refused."""
+def open_model(library: Library, path: Path, way: str) -> tuple[Any, dict[str, Any]]:
+    """The loaded model and what its file says; `way` is one of LOAD_MODES.
+
+    Raises DataError for a file that is damaged or refused.
+    """
     about = read(path)
     params = library.c.llama_model_default_params()
     params.n_gpu_layers = 0
+    params.load_mode = LOAD_MODES[way]
     model, errors = library.quietly(lambda: library.c.llama_model_load_from_file(str(path).encode(), params))
     if model == library.ffi.NULL:
         raise DataError(f"{path}: llama.cpp cannot load it (architecture {about['architecture']!r}): {errors}")
@@ -160,9 +166,9 @@ def describe(library: Library, threads: int, about: Mapping[str, Any]) -> dict[s
     }
 
 
-def load(library: Library, path: Path, threads: int, model: Model) -> GGMLSession:
+def load(library: Library, path: Path, threads: int, model: Model, way: str) -> GGMLSession:
     """The session of a GGUF file: all that `model` would tell is in it."""
-    return GGMLSession(library, path, threads)
+    return GGMLSession(library, path, threads, way)
 
 
 class GGMLSession:
@@ -173,8 +179,8 @@ class GGMLSession:
     another's logits.
     """
 
-    def __init__(self, library: Library, path: Path, threads: int) -> None:
-        self._model, about = open_model(library, path)
+    def __init__(self, library: Library, path: Path, threads: int, way: str) -> None:
+        self._model, about = open_model(library, path, way)
         self._library, self._threads = library, threads
         if library.c.llama_model_has_encoder(self._model) or not library.c.llama_model_has_decoder(self._model):
             library.c.llama_model_free(self._model)

@@ -1,6 +1,7 @@
 """The support of llama.cpp: causal language models and T5.
 
-A session is called `(library, file, threads, model)`, an exporter `(module, name)` gives what is written as GGUF.
+A session is called `(library, file, threads, model, way)`, where `way` is how to load; an exporter
+`(module, name)` gives what is written as GGUF.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import benchgate.runtimes.ggml.rows  # noqa: F401  its support
-from benchgate.core import Model, Scheme, Session, runtimes, schemes, support
+from benchgate.core import LOAD_WAYS, Model, Scheme, Session, runtimes, schemes, support
 
 SCHEMES = (
     Scheme("gguf-f16", 16, "gguf", {"file_type": "F16", "type": "F16"}),
@@ -32,6 +33,7 @@ class GGMLRuntime:
     name: str = "ggml"
     format: str = "gguf"
     needs: Mapping[str, str] = field(default_factory=lambda: {"xllamacpp": "ggml", "gguf": "ggml", "cffi": "ggml"})
+    ways: ClassVar[tuple[str, ...]] = LOAD_WAYS
 
     def missing(self, device: str) -> str | None:
         from benchgate.runtimes.ggml.library import wrong_version
@@ -48,12 +50,12 @@ class GGMLRuntime:
         convert = support.imported(support.session_row(model, self).exporter)
         write(out / MODEL_FILE, convert(model.build(), model.name), known, library(), model.name)
 
-    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
+    def load(self, path: Path, model: Model, device: str, threads: int, way: str = "mmap") -> Session:
         from benchgate.runtimes.ggml.files import MODEL_FILE
         from benchgate.runtimes.ggml.library import library
 
         load = support.imported(support.session_row(model, self).session)
-        session: Session = load(library(), path / MODEL_FILE, threads, model)
+        session: Session = load(library(), path / MODEL_FILE, threads, model, way)
         return session
 
 

@@ -102,8 +102,8 @@ class T5Context:
 class GGMLText2TextSession:
     """A T5 in GGUF on the CPU, with a context for each number of beams that was asked for."""
 
-    def __init__(self, library: Library, path: Path, threads: int, model: Any) -> None:
-        self._model, about = open_model(library, path)
+    def __init__(self, library: Library, path: Path, threads: int, model: Any, way: str) -> None:
+        self._model, about = open_model(library, path, way)
         if not (library.c.llama_model_has_encoder(self._model) and library.c.llama_model_has_decoder(self._model)):
             library.c.llama_model_free(self._model)
             raise DataError(f"{path}: architecture {about['architecture']!r} has no encoder and decoder")

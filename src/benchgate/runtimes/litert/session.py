@@ -21,28 +21,30 @@ IDENTIFIER = b"TFL3"
 
 @dataclass(frozen=True)
 class Opened:
-    """An artifact's folder and how its files are to be run."""
+    """An artifact's folder and how its files are to be run; `mapped`, or read into a buffer."""
 
     folder: Path
     xnnpack: bool
     threads: int
+    mapped: bool = True
 
 
 def load(opened: Opened, model: Model) -> LiteRTSession:
     """The session of the artifact's one file."""
-    return LiteRTSession(opened.folder / FILE, opened.xnnpack, opened.threads)
+    return LiteRTSession(opened.folder / FILE, opened.xnnpack, opened.threads, opened.mapped)
 
 
 class LiteRTSession:
     """Called with a float32 array (NCHW for images, whatever the file's layout); answers by output name, float32."""
 
-    def __init__(self, path: Path, xnnpack: bool, threads: int) -> None:
+    def __init__(self, path: Path, xnnpack: bool, threads: int, mapped: bool = True) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.path, self.threads = checked(path), threads
         with reading(path, "a LiteRT file", "convert it again"):
-            self.interpreter: Any = Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
+            weights = {"model_path": str(path)} if mapped else {"model_content": path.read_bytes()}
+            self.interpreter: Any = Interpreter(**weights, num_threads=threads, experimental_op_resolver_type=resolver)
             self.interpreter.allocate_tensors()
         self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()

@@ -24,14 +24,15 @@ NO_MEMORY = "failed to allocate memory"
 
 def load(opened: Opened, model: Model) -> OnnxLMSession:
     """The session of the artifact's graph."""
-    return OnnxLMSession(opened.folder / FILE, opened.level, opened.provider, opened.threads, opened.device)
+    path = opened.folder / FILE
+    return OnnxLMSession(path, opened.level, opened.provider, opened.threads, opened.device, opened.mapped)
 
 
 class OnnxLMSession(OnnxGraph):
     """A causal LM. Greedy choice happens on the host, from the logits of the last position."""
 
-    def __init__(self, path: Path, level: str, provider: str, threads: int, device: str) -> None:
-        super().__init__(path, level, provider, threads)
+    def __init__(self, path: Path, level: str, provider: str, threads: int, device: str, mapped: bool) -> None:
+        super().__init__(path, level, provider, threads, mapped)
         self._device = device
         layers = (len(self.inputs) - 2) // 2
         self._past, self._present = cache_names("past", layers), cache_names("present", layers)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import benchgate.runtimes.onnx.rows  # noqa: F401  its support
-from benchgate.core import Model, Scheme, Session, runtimes, support
+from benchgate.core import LOAD_WAYS, Model, Scheme, Session, runtimes, support
 from benchgate.runtimes.onnx.causal_lm import NEEDS
 from benchgate.runtimes.onnx.graph import BUILD_NEEDS
 from benchgate.runtimes.onnx.session import Opened
@@ -37,6 +37,7 @@ class OnnxRuntime:
     format: str = "onnx"
     needs: Mapping[str, str] = field(default_factory=lambda: {"onnxruntime": "onnx"})
     build_needs: Mapping[str, str] = field(default_factory=lambda: {**BUILD_NEEDS, **NEEDS})
+    ways: ClassVar[tuple[str, ...]] = tuple(reversed(LOAD_WAYS))
 
     def missing(self, device: str) -> str | None:
         if device not in PROVIDERS:
@@ -50,8 +51,8 @@ class OnnxRuntime:
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         support.imported(support.session_row(model, self).exporter)(model, scheme, out, self)
 
-    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
-        opened = Opened(path, LEVELS[self.optimization], PROVIDERS[device], threads, device)
+    def load(self, path: Path, model: Model, device: str, threads: int, way: str = "read") -> Session:
+        opened = Opened(path, LEVELS[self.optimization], PROVIDERS[device], threads, device, way == "mmap")
         session: Session = support.imported(support.session_row(model, self).session)(opened, model)
         return session
 

@@ -11,37 +11,46 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError
+from benchgate.core import DataError, Unavailable
 from benchgate.machine import spinning
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.graphs import first_line, parts
 from benchgate.storage.reading import reading
 
 FILE = "model.onnx"
+# What the exporters add to a graph's name for the file with its weights.
+WEIGHTS_SUFFIX = ".data"
 # Operators whose output type is not that of an input.
 OUTPUT_TYPES = {"ConvInteger": "int32", "MatMulInteger": "int32", "DynamicQuantizeLinear": "uint8", "Less": "bool"}
 
 
 @dataclass(frozen=True)
 class Opened:
-    """An artifact's folder and how its files are to be run: optimisation level, execution provider, threads, device."""
+    """An artifact's folder and how its files are to be run: optimisation level, execution provider, threads, device.
+
+    Weights in a file of their own are always mapped. Unless they are to stay so (`mapped`), ONNX Runtime then copies
+    them, packed for its kernels, and lets the file go.
+    """
 
     folder: Path
     level: str
     provider: str
     threads: int
     device: str
+    mapped: bool = False
 
     def graph(self, file: str, kind: type[OnnxSession] | None = None) -> OnnxSession:
         """Return the session of one .onnx file of the artifact; `kind` is a subclass of OnnxSession."""
-        return (kind or OnnxSession)(self.folder / file, self.level, self.provider, self.threads)
+        return (kind or OnnxSession)(self.folder / file, self.level, self.provider, self.threads, self.mapped)
 
 
 class OnnxGraph:
     """A loaded graph: what every session on ONNX Runtime is and tells."""
 
-    def __init__(self, path: Path, level: str, provider: str, threads: int) -> None:
+    def __init__(self, path: Path, level: str, provider: str, threads: int, mapped: bool = False) -> None:
         self.options = session_options(level, threads)
+        if mapped:
+            keep_mapped(path, self.options)
         self.path, self.provider, self.level = path, provider, level
         self.identity = ""
         self.session: Any = open_session(path, self.options, provider)
@@ -102,6 +111,17 @@ def session_options(level: str, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning.allowed())))
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     return options
+
+
+def keep_mapped(path: Path, options: Any) -> None:
+    """Have the weights used where they are mapped. Raises Unavailable where they are inside the graph's file."""
+    weights = path.with_name(path.name + WEIGHTS_SUFFIX)
+    if not weights.is_file():
+        raise Unavailable(
+            f"{path.name} holds its weights itself, and ONNX Runtime reads it whole; only weights in a file of their "
+            f"own ({weights.name}) can be mapped; leave --cell-load mmap out"
+        )
+    options.add_session_config_entry("session.disable_prepacking", "1")
 
 
 def open_session(path: Path, options: Any, provider: str) -> Any:

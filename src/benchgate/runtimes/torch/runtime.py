@@ -1,4 +1,7 @@
-"""PyTorch, eager and compiled. The artifact is a state dict, read back memory-mapped and without unpickling code.
+"""PyTorch, eager and compiled. The artifact is a state dict, loaded without unpickling code.
+
+On the CPU its file is mapped unless it is to be read, and the parameters are the mapped tensors themselves: nothing is
+copied, whatever the scheme (the parts of a quantized tensor are mapped too).
 
 A model may have `structure()`: the module without its weights' values, built cheaply from a configuration. Where it has
 none, `build()` is used and its weights are replaced.
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import benchgate.runtimes.torch.rows  # noqa: F401  its support
-from benchgate.core import DataError, Model, Scheme, Session, Unavailable, runtimes, support
+from benchgate.core import LOAD_WAYS, DataError, Model, Scheme, Session, Unavailable, runtimes, support
 from benchgate.core.protocols import Structured
 from benchgate.runtimes.torch.compress import register_tensor_types
 from benchgate.storage.reading import reading
@@ -37,6 +40,7 @@ class TorchRuntime:
     compressors_of: str = "torch"
     format: str = "torch-state-dict"
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch", "torchao": "torch"})
+    ways: ClassVar[tuple[str, ...]] = LOAD_WAYS
 
     def missing(self, device: str) -> str | None:
         return missing_compiler() if self.compiled and device == "cpu" else None
@@ -49,13 +53,13 @@ class TorchRuntime:
         module = support.imported(row.target)(model.build().eval(), scheme)
         torch.save(module.state_dict(), out / WEIGHTS)
 
-    def load(self, path: Path, model: Model, device: str, threads: int) -> Session:
+    def load(self, path: Path, model: Model, device: str, threads: int, way: str = "mmap") -> Session:
         import torch
 
         register_tensor_types()
         torch.set_num_threads(threads)
         session: Any = support.imported(support.session_row(model, self).session)
-        state = read_state(path / WEIGHTS, device)
+        state = read_state(path / WEIGHTS, device, mapped=way == "mmap")
         module = _structure(model).eval()
         with reading(path / WEIGHTS, "a state dict", AGAIN):
             # What shares memory in the file (tied embeddings) shares it again afterwards.
@@ -67,15 +71,18 @@ class TorchRuntime:
         return found
 
 
-def read_state(path: Path, device: str) -> Any:
-    """The state dict of a file. Raises DataError naming it when it is not one, or not whole."""
+def read_state(path: Path, device: str, mapped: bool = True) -> Any:
+    """The state dict of a file; for another device than the CPU it is never mapped.
+
+    Raises DataError naming the file when it is not one, or not whole.
+    """
     import pickle
 
     import torch
 
     with reading(path, "a state dict", AGAIN):
         try:
-            state = torch.load(path, map_location=device, mmap=device == "cpu", weights_only=True)
+            state = torch.load(path, map_location=device, mmap=mapped and device == "cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             # Without torch's own words, which advise to read it unsafely.
             raise DataError(f"{path}: holds more than weights and is not read; {AGAIN}") from error
