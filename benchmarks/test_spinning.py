@@ -1,9 +1,11 @@
 """The table of docs/processes.md on spinning; with --full, on a machine that is otherwise idle.
 
 Each row is a workload, each column a setting of --cell-spin: median ms a call beside 0, 1 and 2 busy processes. A good
-one costs at most 5 % alone and least beside neighbours.
+one costs at most 5 % alone and least beside neighbours. Settings of a row are minutes apart, so the table tells what a
+neighbour does; what a setting costs alone is held side by side.
 """
 
+import functools
 import statistics
 import subprocess
 import sys
@@ -13,8 +15,11 @@ from contextlib import ExitStack
 import pytest
 
 from benchgate import registration
+from benchgate.commands.calibrate import load_cell
 from benchgate.core import Cell
 from benchgate.executors.local import Local, Settings
+from benchgate.gate.side_by_side.driver import side_by_side
+from benchgate.gate.side_by_side.pairs import Plan, Side
 from benchgate.machine import spinning
 from benchgate.measuring import run as running
 from benchgate.measuring.held import Held
@@ -74,3 +79,24 @@ def test_spinning(capsys):
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert len(lines) > 2
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: f"{one[0].scheme}-{one[0].runtime}-{one[1]}")
+def test_what_a_setting_costs_alone(workload, pytestconfig, capsys):
+    """Each setting's change against the pools' own spinning, by pairs of workers in turn."""
+    registration.load_builtin()
+    cell, operation, _ = workload
+    of = resolve(cell)
+    if reason := of.missing():
+        pytest.skip(reason)
+    of.load(THREADS).session.close()  # builds what is not built yet
+    load = functools.partial(load_cell, cell, operation, THREADS, pytestconfig.rootpath)
+    sides = {
+        name: Side(load, tuple(of.runtime.needs), spinning.environment(name), threads=THREADS)
+        for name in spinning.SETTINGS
+    }
+    for name in ("short", "none"):
+        verdict = side_by_side(sides["library"], sides[name], plan=Plan(pinning="free"))
+        with capsys.disabled():
+            print(f"\n| {cell.scheme} {cell.runtime} {operation} | {name} | {verdict} |")
+        assert verdict.kind != "broken"
