@@ -36,6 +36,7 @@ VERBS = {
     "serve": "reformulate queries over HTTP",
     "load": "send queries to a server at given rates or from given clients; print latencies",
     "loading": "hold weights mapped from their file against weights read into memory, in time and memory",
+    "limits": "find the largest batch, context, ... of a cell that fits a memory and latency budget",
     "cache": "show what was built and why, and make room",
     "train": "train a model of this folder into the cache; an interrupted run goes on",
 }

@@ -9,11 +9,20 @@ from benchgate.core.errors import (
     DataError,
     DuplicateName,
     InvalidOutput,
+    TooLarge,
     Unavailable,
     UnknownName,
     unknown_name,
 )
-from benchgate.core.operations import HasInputs, Operation, add_operation, default_inputs, operations
+from benchgate.core.operations import (
+    HasInputs,
+    Operation,
+    add_operation,
+    axes,
+    default_inputs,
+    filling_inputs,
+    operations,
+)
 from benchgate.core.protocols import Model, Runtime, Session, Task, Transform
 from benchgate.core.registry import Registry, models, runtimes, schemes, tasks, transforms
 from benchgate.core.support import all_needs, task_of
@@ -38,13 +47,16 @@ __all__ = [
     "Scheme",
     "Session",
     "Task",
+    "TooLarge",
     "Transform",
     "Unavailable",
     "UnknownName",
     "Work",
     "add_operation",
     "all_needs",
+    "axes",
     "default_inputs",
+    "filling_inputs",
     "models",
     "operations",
     "runtimes",

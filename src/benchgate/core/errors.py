@@ -8,6 +8,7 @@
     +-- Unavailable           cannot be had here and now (no CUDA, package missing): a skip, never a zero
     +-- InvalidOutput         the model answered with something that must not be scored (NaN, wrong shape)
     +-- DataError             a data set, model file or other input that cannot be read
+        +-- TooLarge          a parameter beyond what the cell can take at all; it says by how much
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ class InvalidOutput(BenchgateError):
 
 class DataError(BenchgateError):
     """Input that cannot be used; the message names the file, the line if there is one, and the next command."""
+
+
+class TooLarge(DataError):
+    """A parameter that is larger than the model, its data or the machine allow, by `excess`."""
+
+    def __init__(self, message: str, excess: int) -> None:
+        super().__init__(message)
+        self.excess = excess
+
+    def __reduce__(self) -> tuple[type[TooLarge], tuple[str, int]]:
+        return type(self), (str(self), self.excess)
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:

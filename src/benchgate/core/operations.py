@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +20,21 @@ class HasInputs(Protocol):
 
     def inputs(self, model: Any, params: Mapping[str, Any]) -> Any:
         """Return what an operation with these parameters runs on where a test gives nothing."""
+
+
+@runtime_checkable
+class FillsInputs(Protocol):
+    """A task that can make inputs of any size, for a search of how large they may be; by default `default_inputs`."""
+
+    def filling(self, model: Any, params: Mapping[str, Any]) -> Any:
+        """Return inputs that are as many and as long as an operation with these parameters takes."""
+
+
+@runtime_checkable
+class HasSizes(Protocol):
+    """A task with sizes, by name with the default, that the signatures of its operations do not show."""
+
+    sizes: Mapping[str, int]
 
 
 def add_operation(task: str, name: str, operation: Operation) -> None:
@@ -51,6 +67,18 @@ def default_inputs(task: Task, model: Model, params: Mapping[str, Any]) -> Any:
     if isinstance(task, HasInputs):
         return task.inputs(model, params)
     return task.sample(model, params.get("batch", 1))
+
+
+def filling_inputs(task: Task, model: Model, params: Mapping[str, Any]) -> Any:
+    """Return inputs that an operation with these parameters is filled with, however large these are."""
+    return task.filling(model, params) if isinstance(task, FillsInputs) else default_inputs(task, model, params)
+
+
+def axes(task: Task, operation: Operation) -> dict[str, int]:
+    """Return the sizes that can be raised, with their defaults: an operation's parameters that are whole numbers."""
+    parameters = inspect.signature(operation).parameters.values()
+    shown = {p.name: p.default for p in parameters if type(p.default) is int}
+    return {**(task.sizes if isinstance(task, HasSizes) else {}), **shown}
 
 
 def _call(session: Session, model: Model, inputs: Any, batch: int = 1) -> Work:

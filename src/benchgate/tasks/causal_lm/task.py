@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from benchgate.core import DataError, InvalidOutput, Lapped, Metric, Work, stats, tasks
+from benchgate.core import DataError, InvalidOutput, Lapped, Metric, TooLarge, Work, stats, tasks
 from benchgate.core.metrics import metric
 from benchgate.storage.download import progress
 from benchgate.storage.resumable import Resumable
@@ -87,8 +87,9 @@ def _prompt(session: LMSession, model: Any, text: str, batch: int, context: int,
         raise DataError(f"batch {batch} and context {context} must be at least 1")
     if context + following > session.context_limit:
         more = f" + {following} new tokens" if following else ""
-        raise DataError(
-            f"context {context}{more} does not fit into {model.name}'s {session.context_limit}; give a shorter one"
+        raise TooLarge(
+            f"context {context}{more} does not fit into {model.name}'s {session.context_limit}; give a shorter one",
+            context + following - session.context_limit,
         )
     return prompt_tokens(model, batch, context, text)
 

@@ -14,6 +14,7 @@ to token ids.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import time
@@ -203,6 +204,12 @@ class Text2TextTask:
         raise DataError(
             f"{model.name}: no queries to time it on; give some: cell.measure(inputs=rewrites.load('queries.jsonl'))"
         )
+
+    def filling(self, model: Text2TextModel, params: Mapping[str, Any]) -> Rewrites:
+        """One short conversation, as often as a batch has queries."""
+        batch = params.get("batch", 1)
+        sha256 = hashlib.sha256(repr(SAMPLE).encode()).hexdigest()
+        return Rewrites("one short conversation, repeated", sha256, (SAMPLE,) * batch, batch)
 
     def sample(self, model: Text2TextModel, batch: int) -> list[list[int]]:
         """Source token ids of one short conversation, `batch` times."""

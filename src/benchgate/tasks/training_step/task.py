@@ -162,6 +162,7 @@ class TrainingTask:
         "backward": backward,
         "forward_backward": forward_backward,
     }
+    sizes: ClassVar[Mapping[str, int]] = {"batch": Setting.batch, "context": Setting.context}
 
     def inputs(self, model: Model, params: Mapping[str, Any]) -> None:
         """Nothing: the runtime makes random tokens of the size that the parameters ask for."""
