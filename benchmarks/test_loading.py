@@ -29,7 +29,7 @@ def test_mapped_weights_are_shared_and_quick_to_load(runtime, capsys):
             pytest.skip(reason)
         local = Local(Settings(way=way))
         try:
-            plan = planned(of, usable_cores(), "prefill")
+            plan = planned(of, usable_cores(), "decode")
             found[way] = measure(plan, partial(local.place, of, Held()))
         finally:
             local.close()
