@@ -29,7 +29,7 @@ def test_mapped_weights_are_shared_and_quick_to_load(runtime, capsys):
             pytest.skip(reason)
         local = Local(Settings(way=way))
         try:
-            plan = planned(of, usable_cores(), "prefill")
+            plan = planned(of, usable_cores(), "decode")
             found[way] = measure(plan, partial(local.place, of, Held()))
         finally:
             local.close()
@@ -39,5 +39,7 @@ def test_mapped_weights_are_shared_and_quick_to_load(runtime, capsys):
     assert mapped.private_bytes < MAPPED_SHARE * mapped.weights_bytes
     assert read.private_bytes > 0.85 * read.weights_bytes
     assert mapped.warm_load_s < read.warm_load_s
-    assert mapped.together[4] < FOUR_SHARE * mapped.together[1]
+    # What each process works in is its own; the rest is the model.
+    model = {count: total - count * mapped.private_bytes for count, total in mapped.together.items()}
+    assert model[4] < FOUR_SHARE * model[1]
     assert read.together[4] > 3 * read.together[1]

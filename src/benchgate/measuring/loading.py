@@ -7,6 +7,7 @@ to the worker, so that neither the interpreter nor the imports are in it. `measu
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchgate.core import Unavailable
+from benchgate.core import Unavailable, default_inputs
 from benchgate.machine.memory_parts import MemoryParts, memory_parts
 from benchgate.machine.page_cache import evict, mapped_bytes, page_out
 from benchgate.measuring.held import Held
@@ -131,6 +132,8 @@ def together(plan: Plan, places: Callable[[], Place], count: int) -> int:
     """
     with ExitStack() as stack:
         all_places = [stack.enter_context(_place(places)) for _ in range(count)]
+        for place in all_places:
+            place.call(inputs_of, plan)
         before = sum(place.call(own_memory).pss for place in all_places)
         for place in all_places:
             place.call(start, plan)
@@ -140,18 +143,26 @@ def together(plan: Plan, places: Callable[[], Place], count: int) -> int:
 def start(held: Held, plan: Plan) -> Start:
     """Load the cell and call it once; runs where it is held."""
     held.close()
+    inputs, known = inputs_of(held, plan), set(sys.modules)
     before = memory_parts()
     begun = time.perf_counter()
     session = plan.of.session(plan.path, plan.threads)
     load_s = time.perf_counter() - begun
     held.loaded = Loaded(plan.of, plan.path, session, plan.threads)
-    held.subject = prepare(held.loaded, plan.operation, plan.params, Loop())
+    held.subject = prepare(held.loaded, plan.operation, plan.params, Loop(), inputs)
     work, begun = held.subject.work, time.perf_counter()
     for step in (work.begin, work.prepare, work.started()):
         if step is not None:
             step()
     first_call_s = time.perf_counter() - begun
+    # The processes that follow have these imported from the start.
+    held.imported = held.imported or tuple(name for name in sys.modules if name not in known)
     return _start(load_s, first_call_s, before, memory_parts(), session.weights_bytes)
+
+
+def inputs_of(held: Held, plan: Plan) -> Any:
+    """Return what the operation runs on; made before anything is weighed, with the tokenizer and what it imports."""
+    return default_inputs(plan.of.task, plan.of.model, plan.params)
 
 
 def calls(held: Held, plan: Plan, evicted: bool) -> float:
@@ -204,7 +215,7 @@ def _started(plan: Plan, places: Callable[[], Place]) -> Start:
 def _cold(plan: Plan, places: Callable[[], Place]) -> Start:
     """As `_started`, the artifact's files taken out of memory before. Raises Unavailable where they stay."""
     with _place(places) as place:
-        place.call(own_memory)
+        place.call(inputs_of, plan)
         for path in plan.files:
             evict(path)
         found: Start = place.call(start, plan)
