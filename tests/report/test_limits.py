@@ -51,7 +51,7 @@ def test_the_verdict_says_what_was_found_foretold_and_limited():
     assert lines[1].startswith(
         "predicted 90 from the first 3 trials, found 90 (+0.0%): memory = 100 B + 10.0 B x batch"
     )
-    assert "budget: memory 1,000 B and latency 1 s (--memory); private memory was limited" in lines[2]
+    assert "budget: memory 1 kB and latency 1 s (--memory); private memory was limited" in lines[2]
 
 
 def test_what_makes_it_doubtful_is_said():

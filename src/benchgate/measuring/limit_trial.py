@@ -233,7 +233,7 @@ def _by_part(device: Device, loading: float) -> tuple[dict[str, Metric], dict[st
 
 
 def _read(meter: Meter, subject: Subject) -> Reading:
-    """What a meter more has to say; nothing, with the reason, where it can say nothing here."""
+    """The reading of a meter more; nothing, with the reason, where it can say nothing here."""
     try:
         return meter.measure(subject)
     except Unavailable as reason:
