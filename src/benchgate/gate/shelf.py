@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from benchgate.gate.baselines import Promoted
 from benchgate.gate.saved import NAME, Saved, as_text, check_name, parse
 from benchgate.results import Record
 from benchgate.storage.project import find_root
+from benchgate.storage.whole import write_whole
 
 FOLDER = Path(".benchmarks") / "baselines"
 SUFFIX = ".baseline"
@@ -122,19 +121,9 @@ def _digest(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a file in one step. Raises DataError for a place that cannot be written; an older file is left then."""
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise DataError(
             f"{path}: cannot be written ({error.strerror}); free some space, or `ls -ld` its folder"
         ) from error

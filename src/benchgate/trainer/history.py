@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from benchgate.core import BenchgateError
 from benchgate.machine.packages import missing_packages
 from benchgate.report.figures import COLOURS
 from benchgate.storage import cache
+from benchgate.storage.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,8 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
-    temporary = path.with_name(path.name + ".writing")
     with cache.explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, text.getvalue())
 
 
 def draw(rows: Sequence[Row], path: Path, title: str) -> None:

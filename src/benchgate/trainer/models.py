@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from benchgate.machine.packages import missing_packages
 from benchgate.storage import cache
 from benchgate.storage.digests import file_digest
 from benchgate.storage.reading import parse_object, read_bytes, reading
+from benchgate.storage.whole import write_whole
 from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, unigram_codec
 from benchgate.tasks.text2text.models import TASK
 from benchgate.tasks.text2text.rewrites import Rewrites
@@ -132,11 +132,8 @@ def current(name: str) -> Path | None:
 def make_current(name: str, folder: Path) -> None:
     """From now on `name` means this artifact."""
     pointer = _pointer(name)
-    temporary = pointer.with_name(pointer.name + ".writing")
     with cache.explained(pointer):
-        pointer.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(folder.name, encoding="utf-8")
-        os.replace(temporary, pointer)
+        write_whole(pointer, folder.name)
 
 
 def _pointer(name: str) -> Path:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from benchgate.gate.side_by_side.calibration import Level
 from benchgate.gate.side_by_side.rule import ASSUMED, Noise
 from benchgate.machine.fingerprint import differences
 from benchgate.storage import cache
+from benchgate.storage.whole import write_whole
 
 FOLDER = "calibration"
 SCHEMA = 1
@@ -91,10 +90,7 @@ def keep(found: Calibrated, machine: Mapping[str, Any]) -> Path:
             known = {}
         known = {**known, found.name: found}
         document = {"schema": SCHEMA, "machine": machine, "cells": {n: c.as_dict() for n, c in known.items()}}
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, default=str)
-        os.replace(name, path)
+        write_whole(path, json.dumps(document, indent=1, default=str))
     return path
 
 
