@@ -29,8 +29,9 @@ from benchgate.measuring.run import prepare
 from benchgate.measuring.timing import Loop, warm_up
 from benchgate.measuring.together import together
 
-# A first call of so many seconds is followed by one more, and no warm-up: a ceiling is found in minutes.
-LONG_S = 1.5
+# A first call of so many seconds is followed by one more, and no warm-up; one of VERY_LONG_S by none: a ceiling is
+# found in minutes, and one call tells well enough how long such a call takes.
+LONG_S, VERY_LONG_S = 1.5, 10.0
 WARM_UP_S = 0.5
 ROUNDS_S = 2.0
 # What every cell has beside the parameters of its operation: its threads, and how many of it run at a time.
@@ -173,7 +174,8 @@ def _called(subject: Subject, asking: Asking, loading: float, load_s: float) -> 
 def timed(work: Work, synchronize: Callable[[], None] | None, after: Callable[[], None]) -> tuple[float, list[float]]:
     """Return seconds of the first call, and of each round; `after()` follows each round, untimed.
 
-    Every output is checked. Rounds follow a warm-up where calls are short; after a long first call there is one.
+    Every output is checked. Rounds follow a warm-up where calls are short; after a long first call there is one, and a
+    very long one is itself the only round.
     """
     call = work.started()
 
@@ -194,6 +196,9 @@ def timed(work: Work, synchronize: Callable[[], None] | None, after: Callable[[]
         work.begin()
     begun = time.perf_counter() - begun
     first = begun + once()
+    if first >= VERY_LONG_S:
+        after()
+        return first, [first]
     rounds = 1
     if first < LONG_S:
         warm = warm_up(once, budget_s=WARM_UP_S)
