@@ -90,6 +90,20 @@ def test_a_need_that_falls_is_told():
     ]
 
 
+def test_needs_that_scatter_at_small_values_are_not_relied_on():
+    """What loading leaves hides a line's slope until values are large."""
+    needs = {1: 1050.0, 4: 1070.0, 16: 1060.0, 64: 1768.0}
+
+    def trial(value):
+        need = needs.get(value, 1000.0 + 12.0 * value)
+        return Outcome(True, {"memory": need}) if need <= 2048 else Outcome(False)
+
+    found = search(trial, {"memory": 2048.0}, Plan())
+    assert (found.largest, found.above) == (87, 88)
+    assert found.forecast.line.points == 4
+    assert found.forecast.value == pytest.approx(87, rel=0.15)
+
+
 def test_the_resource_that_ends_first_is_foretold():
     def trial(value):
         needs = {"memory": 10.0 * value, "latency": 0.1 * value}

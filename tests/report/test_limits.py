@@ -49,7 +49,7 @@ def test_the_verdict_says_what_was_found_foretold_and_limited():
     lines = verdict(limit())
     assert lines[0].startswith("batch 90 fits, 91 does not (oom: can't allocate memory)")
     assert lines[1].startswith(
-        "predicted 90 from the first 3 trials, found 90 (+0.0%): memory = 100 B + 10.0 B x batch"
+        "predicted 90 from the first 4 trials, found 90 (+0.0%): memory = 100 B + 10.0 B x batch"
     )
     assert "budget: memory 1 kB and latency 1 s (--memory); private memory was limited" in lines[2]
 

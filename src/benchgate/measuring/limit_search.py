@@ -1,7 +1,7 @@
 """The largest value of an axis that fits a budget: a search over trials, each of which costs a process and seconds.
 
-    raise      from `start`, geometrically, until three values fit
-    predict    need = a + b x value, by least squares through those three; the ceiling is where it meets the budget
+    raise      from `start`, geometrically, until three values fit and the ceiling that they foretell is near
+    predict    need = a + b x value, by least squares through those; the ceiling is where it meets the budget
     check      that value, and the values beside it, until the largest that fits and the smallest that does not are no
                further apart than the resolution
 
@@ -19,9 +19,8 @@ from itertools import groupby, pairwise
 
 # Values that the prediction is made from: a line through two says nothing of how good it is.
 FIRST = 3
+# A prediction beyond that many times the last value rests on too little: small values' needs are mostly scatter.
 GROWTH = 4
-# A prediction that far beyond the last value rests on too little: something between is tried first.
-LEAP = 16
 # The share by which a need may fall while the value rises, and still be scatter.
 SCATTER = 0.05
 # Trials beside the prediction, before the middle is tried.
@@ -145,7 +144,7 @@ def following(tried: Mapping[int, Outcome], budgets: Mapping[str, float], plan: 
         fitting = sum(outcome.fits for outcome in tried.values())
         if fitting < FIRST or guess is None:
             return low * GROWTH
-        return min(max(guess, low + plan.step(low)), low * LEAP)
+        return min(max(guess, low + plan.step(low)), low * GROWTH)
     if high - low <= (1 if high not in tried else plan.step(low)):
         return None
     return _within(low, high, guess, tried, plan)
@@ -174,8 +173,19 @@ def _guess(tried: Mapping[int, Outcome], budgets: Mapping[str, float]) -> int | 
 
 
 def forecast(tried: Mapping[int, Outcome], budgets: Mapping[str, float]) -> Forecast | None:
-    """Return the ceiling as the first fitting trials foretell it; None with fewer than two, or where no need rises."""
-    return _soonest(dict([item for item in tried.items() if item[1].fits][:FIRST]), budgets)
+    """Return the ceiling as the raised values foretell it; None with fewer than two, or where no need rises."""
+    return _soonest(raised(tried), budgets)
+
+
+def raised(tried: Mapping[int, Outcome]) -> dict[int, Outcome]:
+    """Return the fitting trials, in the order they were made, before the first whose value a prediction chose."""
+    found: dict[int, Outcome] = {}
+    for value, outcome in tried.items():
+        was_foretold = len(found) >= FIRST and value < GROWTH * max(found)
+        if not outcome.fits or was_foretold:
+            break
+        found[value] = outcome
+    return found
 
 
 def _soonest(tried: Mapping[int, Outcome], budgets: Mapping[str, float]) -> Forecast | None:
