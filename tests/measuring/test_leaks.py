@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,10 +23,18 @@ def test_a_steady_leak_is_told_a_round():
         [100 * MIB] * 20,
         [100 * MIB] * 10 + [140 * MIB] * 10,
         [100 * MIB + min(i, 9) * 4 * MIB for i in range(20)],
+        [int(100 * MIB + 20 * MIB * math.log1p(i)) for i in range(20)],
         [120 * MIB - i * MIB for i in range(20)],
         [100 * MIB + i * 1024 for i in range(20)],
     ],
-    ids=["flat", "one step", "a cache that fills", "falling", "less than an allocator's scatter"],
+    ids=[
+        "flat",
+        "one step",
+        "a cache that fills",
+        "growth that slows down",
+        "falling",
+        "less than an allocator's scatter",
+    ],
 )
 def test_what_is_no_leak_is_none(private):
     assert growth(private) == 0.0
