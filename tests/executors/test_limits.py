@@ -148,6 +148,10 @@ def test_the_largest_batch_within_a_memory_limit_is_found_foretold_and_kept(fold
     assert 90 <= fitting <= 1024 // 8
     assert fitting < above <= fitting * 1.05 + 1
     assert {fitting, above} <= by_batch.keys()
+    private = {batch: by_batch[batch]["metrics"]["peak_private_bytes"]["value"] for batch in (1, 4, 16)}
+    # Of the calls alone: what the statistics import afterwards would hide the small batches.
+    assert private[4] - private[1] == pytest.approx(3 * 8 * MIB, rel=0.1)
+    assert private[16] - private[4] == pytest.approx(12 * 8 * MIB, rel=0.1)
     assert "predicted" in said
     assert "RLIMIT_DATA" in said
     peak = by_batch[fitting]["metrics"]["peak_private_bytes"]["value"]

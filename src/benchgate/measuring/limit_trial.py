@@ -149,11 +149,12 @@ def _called(subject: Subject, asking: Asking, loading: float, load_s: float) -> 
     device = asking.of.device
     private: list[int] = []
     first_call_s, seconds = timed(subject.work, device.synchronize, lambda: _note_private(private))
+    # At once: the statistics import scipy, whose pages would be taken for the calls'.
+    memory = _peak(device)
+    parts, absent = _by_part(device, loading)
     found, missing = latency_metrics(seconds)
     found["first_call_s"] = metric("first_call_s", first_call_s, method="first call after loading")
     found[subject.work.throughput] = throughput(subject.work.throughput, subject.work.units, found["latency_median_s"])
-    memory = _peak(device)
-    parts, absent = _by_part(device, loading)
     session = subject.loaded.session
     details = {
         "threads": asking.threads,
