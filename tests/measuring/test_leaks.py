@@ -11,6 +11,12 @@ from hypothesis import strategies as st
 from benchgate.measuring.leaks import LEAST_ROUNDS, growth, slope
 
 MIB = 2**20
+# Private memory after each round of a prefill of 512 tokens, in units of 0.1 MB: an allocator's scatter as measured.
+SCATTER = [
+    3853, 3836, 3801, 3857, 3824, 3826, 3824, 3821, 4072, 4072, 3806, 3828, 3802, 3841, 3848, 3838, 3817,
+    3828, 3821, 3845, 3817, 3824, 3857, 3853, 3830, 3826, 3817, 3828, 3818, 3802, 3818, 3844, 3848, 3828,
+    3836, 3848, 3834, 3844, 3824, 3828, 3824, 4041, 4041, 4041, 3832, 3836, 3834, 3832,
+]  # fmt: skip
 
 
 def test_a_steady_leak_is_told_a_round():
@@ -26,6 +32,7 @@ def test_a_steady_leak_is_told_a_round():
         [int(100 * MIB + 20 * MIB * math.log1p(i)) for i in range(20)],
         [120 * MIB - i * MIB for i in range(20)],
         [100 * MIB + i * 1024 for i in range(20)],
+        [value * 100_000 for value in SCATTER],
     ],
     ids=[
         "flat",
@@ -34,10 +41,16 @@ def test_a_steady_leak_is_told_a_round():
         "growth that slows down",
         "falling",
         "less than an allocator's scatter",
+        "an allocator's scatter as measured",
     ],
 )
 def test_what_is_no_leak_is_none(private):
     assert growth(private) == 0.0
+
+
+def test_a_leak_within_scatter_is_told():
+    private = [100 * MIB + i * MIB + (i * 7919 % 5) * MIB // 4 for i in range(24)]
+    assert growth(private) == pytest.approx(MIB, rel=0.1)
 
 
 def test_too_few_rounds_tell_nothing():
