@@ -29,11 +29,6 @@ def test_a_second_axis_with_values():
     assert parsed("--axis", "batch", "--axis", "context=64,128")[1] == ("context", [64, 128])
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("200ms", 0.2), (" 2 s", 2.0), ("1.5us", 1.5e-6)])
-def test_a_latency_is_read(text, seconds):
-    assert limits.parse_seconds(text) == pytest.approx(seconds)
-
-
 @pytest.mark.parametrize(
     ("options", "told"),
     [

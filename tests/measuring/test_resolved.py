@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -12,6 +13,7 @@ from benchgate.core import LOAD_WAYS, Cell, Scheme, UnknownName, runtimes
 from benchgate.core.metrics import GROUPS, TABLE
 from benchgate.gate.comparable import comparable
 from benchgate.machine.devices import devices
+from benchgate.measuring import resolved
 from benchgate.measuring.held import Held
 from benchgate.measuring.resolved import WAY, Resolved, chosen, ways
 from tests.builders import a_record
@@ -101,3 +103,12 @@ def test_a_held_cell_of_another_way_is_loaded_again(monkeypatch):
     assert loaded == []
     held.open(_of(Choosing(), "mmap"), 1)
     assert loaded == ["mmap"]
+
+
+def test_partial_results_of_one_way_are_not_taken_up_by_another(monkeypatch, tmp_path):
+    """A way may choose other kernels, whose scores are others."""
+    built = SimpleNamespace(path=tmp_path, digest="d" * 64, content="weights:1")
+    monkeypatch.setattr(resolved, "opened", lambda *parts: (built, SimpleNamespace()))
+    default, read = (_of(Choosing(), way).load(1).session.identity for way in ("", "mmap"))
+    assert default != read
+    assert read == f"{default}-mmap"

@@ -71,6 +71,15 @@ def test_where_nothing_larger_was_tried_it_is_said():
     assert "fits; nothing larger was tried within 10 trials" in verdict(made)[0]
 
 
+def test_where_the_cell_itself_ends_first_the_prediction_is_held_against_nothing():
+    """A model's longest context is no budget's doing."""
+    made = limit()
+    own = tuple(replace(t, ended="refused", reason="too long") if not t.outcome.fits else t for t in made.trials)
+    said = verdict(replace(made, trials=own))[1]
+    assert said.startswith("predicted 90 from the first 4 trials for memory, which is not what ended it: memory =")
+    assert "%" not in said
+
+
 def test_a_map_has_the_ceiling_for_each_value_of_the_second_axis():
     grid = map_table("a cell", "batch", "context", {64: limit(), 128: limit(slope=20.0), 256: limit(base=5000.0)})
     assert [row[:2] for row in grid.rows] == [(64, 90), (128, 45), (256, None)]

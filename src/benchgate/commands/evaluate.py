@@ -14,6 +14,7 @@ from benchgate.measuring.evaluate import Order, evaluate
 from benchgate.report.evaluation import evaluation_tables
 from benchgate.report.grid import rendered
 from benchgate.results import write_records
+from benchgate.storage.git import commit_info
 from benchgate.storage.project import working_folder
 from benchgate.tasks.text2text.models import TASK
 
@@ -37,5 +38,5 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     records = evaluate(cell, Order(arguments.data or ["test"], arguments.limit, threads, arguments.beams))
     print(rendered(evaluation_tables(records), "terminal", max(console.width, WIDE)), end="")
     if arguments.json:
-        write_records(arguments.json, records)
+        write_records(arguments.json, records, commit_info(working_folder()))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,7 @@ from rich.console import Console
 from benchgate import registration
 from benchgate.commands.cells import add_cell_arguments, parse_cell
 from benchgate.commands.exits import WORSE
-from benchgate.core import BenchgateError
+from benchgate.core import BenchgateError, parse_seconds
 from benchgate.executors.limits import Limit, Trial, Wanted, find
 from benchgate.machine.limits import parse_bytes
 from benchgate.measuring.resolved import Resolved, resolve
@@ -23,10 +22,10 @@ from benchgate.report.grid import Grid, rendered
 from benchgate.report.limits import map_table, table, verdict
 from benchgate.report.limits_plot import draw
 from benchgate.results import write_records
+from benchgate.storage.git import commit_info
 from benchgate.storage.project import working_folder
 
 WIDE = 160
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +59,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         grids = [map_table(title, wanted.axis, name, limits)]
     print(rendered(grids, "terminal", max(console.width, WIDE)), end="")
     if arguments.out:
-        write_records(arguments.out, [trial.record for limit in limits.values() for trial in limit.trials])
+        write_records(
+            arguments.out,
+            [trial.record for limit in limits.values() for trial in limit.trials],
+            commit_info(working_folder()),
+        )
     if arguments.plot:
         console.print(str(draw(limits[0], f"{of.cell} {limits[0].operation}", arguments.plot)), soft_wrap=True)
     return 0 if any(limit.found.largest is not None for limit in limits.values()) else WORSE
@@ -83,7 +86,7 @@ def parse_wanted(arguments: argparse.Namespace) -> tuple[Wanted, tuple[str, list
         arguments.operation,
         {name: values[0] for name, values in fixed},
         None if arguments.memory is None else parse_bytes(arguments.memory),
-        None if arguments.latency is None else parse_seconds(arguments.latency),
+        None if arguments.latency is None else parse_seconds(arguments.latency, "latency"),
         arguments.threads,
         arguments.timeout,
         arguments.trials,
@@ -97,15 +100,6 @@ def _axis(text: str) -> tuple[str, list[int]]:
         return name.replace("-", "_"), [int(value) for value in values.split(",")] if values else []
     except ValueError:
         raise BenchgateError(f"{text!r}: values must be whole numbers: context=64,128,256") from None
-
-
-def parse_seconds(text: str) -> float:
-    """Return the seconds of `200ms` or `2s`. Raises BenchgateError for anything else, and for nothing at all."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|ms|us)\s*", text)
-    seconds = float(match[1]) * SECONDS[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise BenchgateError(f"latency {text!r} is no time; write for example 200ms or 2s")
-    return seconds
 
 
 def _say(axis: str) -> Callable[[Trial], None]:

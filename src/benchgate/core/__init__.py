@@ -4,6 +4,7 @@ Nothing here imports an ML library, so `import benchgate` stays cheap and the lo
 """
 
 from benchgate.core import support
+from benchgate.core.durations import parse_seconds
 from benchgate.core.errors import (
     BenchgateError,
     DataError,
@@ -59,6 +60,7 @@ __all__ = [
     "filling_inputs",
     "models",
     "operations",
+    "parse_seconds",
     "runtimes",
     "schemes",
     "support",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchgate.core import (
-    BenchgateError,
     DataError,
     Unavailable,
     UnknownName,
@@ -178,7 +177,8 @@ def _trial(local: Local, asking: Asking, axis: str, value: int, budgets: Mapping
     except WorkerDied as error:
         words = tells_out_of_memory(str(error))
         return _ended(asking, axis, value, "oom" if words else "crash", one_line(error))
-    except (BenchgateError, Exception) as error:
+    except Exception as error:
+        # Whatever a cell raises is what became of this value.
         return _ended(asking, axis, value, "error", one_line(error))
     finally:
         place.close()

@@ -16,6 +16,7 @@ from typing import Any
 from benchgate.core import BenchgateError, DataError
 from benchgate.gate.disturbed import told
 from benchgate.results import Record, ResultsError, read_document, records_of
+from benchgate.results.runs import measured_commit
 
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -105,10 +106,8 @@ def gathered(name: str, files: Sequence[Path], saved: str) -> tuple[Saved, list[
 
 
 def _commit(document: Mapping[str, Any]) -> tuple[str, bool]:
-    info = document.get("commit_info")
-    if not isinstance(info, Mapping) or not isinstance(info.get("id"), str):
-        return NO_COMMIT, False
-    return info["id"], bool(info.get("dirty"))
+    name, dirty = measured_commit(document)
+    return name or NO_COMMIT, dirty
 
 
 def _shown(commit: str, dirty: bool) -> str:

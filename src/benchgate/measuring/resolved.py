@@ -97,9 +97,11 @@ class Resolved:
         """Build or reuse the artifact and load it. Raises whatever the runtime raises."""
         device = self.device.name
         built, session = opened(self.model, self.scheme, self.runtime, device, lambda path: self.session(path, threads))
-        # What partial results of this session may be kept under: what decided the artifact, what scores it, and how.
+        # What partial results of this session may be kept under: what decided the artifact, what scores it, and how. A
+        # way of loading may choose other kernels.
         scoring = digest(dict(sources([type(self.task).__module__])))[:12]
         session.identity = f"{built.path.name}-{built.digest[:16]}-{built.content}-{scoring}-{device}-{threads}"
+        session.identity += f"-{self.way}" if self.way else ""
         return Loaded(self, built.path, session, threads)
 
     def session(self, path: Path, threads: int) -> Session:

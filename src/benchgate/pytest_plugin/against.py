@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from benchgate.core import BenchgateError, DataError
+from benchgate.core import BenchgateError, DataError, parse_seconds
 from benchgate.gate.side_by_side.answers import CellAnswer, GateAnswers
-from benchgate.gate.side_by_side.budget import parse_budget
 from benchgate.pytest_plugin import matrix
 from benchgate.pytest_plugin.cell_hooks import CellHooks
 from benchgate.pytest_plugin.items import cell_of
@@ -68,7 +67,7 @@ class AgainstHooks:
         option = config.option
         self._config, self._hooks = config, hooks
         self._baseline = Baseline.of(option.gate_against, option.gate_against_python)
-        self._budget_s = None if option.gate_budget is None else parse_budget(option.gate_budget)
+        self._budget_s = _budget(option.gate_budget)
         for name in option.gate_report:
             gate_formats.check(Path(name))
         self.answers: GateAnswers | None = None
@@ -141,7 +140,7 @@ class ConfirmHooks:
     def __init__(self, config: pytest.Config, hooks: CellHooks) -> None:
         self._config, self._suite = config, hooks.suite
         self._baseline = Baseline.of(config.option.gate_confirm, config.option.gate_against_python)
-        self._budget_s = None if config.option.gate_budget is None else parse_budget(config.option.gate_budget)
+        self._budget_s = _budget(config.option.gate_budget)
         hooks.suite.confirm = self._answer
 
     def _answer(self, test: str) -> CellAnswer:
@@ -154,6 +153,10 @@ class ConfirmHooks:
         if self._budget_s is not None:
             self._budget_s = max(0.001, self._budget_s - (time.monotonic() - start))
         return answers[0]
+
+
+def _budget(text: str | None) -> float | None:
+    return None if text is None else parse_seconds(text, "--gate-budget")
 
 
 def _load() -> float | None:

@@ -23,6 +23,8 @@ COLUMNS = {
     "power": "power_w",
 }
 UNITS = {"memory": "B", "latency": "s"}
+# Ends of a trial that a budget brought about; all others are the cell's own.
+OF_BUDGET = ("oom", "over")
 
 
 class TrialLike(Protocol):
@@ -73,27 +75,36 @@ def verdict(limit: Any) -> list[str]:
             more = limit.needed - limit.budgets["memory"]
             by = f"; it needs {human(limit.needed, 'B')}, {human(more, 'B')} more than the budget"
         return [f"nothing fits: {axis} {last.value} does not ({last.ended}: {last.reason}){by}", *said]
-    return [_ceiling(limit), *_predicted(found, axis), *said, *_doubts(limit)]
+    return [_ceiling(limit), *_predicted(limit), *said, *_doubts(limit)]
 
 
 def _ceiling(limit: Any) -> str:
     found, axis = limit.found, limit.axis
     if found.above is None:
         return f"{axis} {found.largest} fits; nothing larger was tried within {len(limit.trials)} trials"
-    ended = next((t for t in limit.trials if t.value >= found.above and not t.outcome.fits), limit.trials[-1])
+    ended = _beyond(limit)
     between = "" if found.settled else " (trials used up: the ceiling is between the two)"
     return f"{axis} {found.largest} fits, {found.above} does not ({ended.ended}: {ended.reason[:100]}){between}"
 
 
-def _predicted(found: Any, axis: str) -> list[str]:
-    forecast = found.forecast
+def _beyond(limit: Any) -> Any:
+    """The trial that a limit which was found ended at: of those that do not fit the one next to it."""
+    failed = [trial for trial in limit.trials if not trial.outcome.fits]
+    return min(failed, key=lambda trial: abs(trial.value - limit.found.above))
+
+
+def _predicted(limit: Any) -> list[str]:
+    found, axis, forecast = limit.found, limit.axis, limit.found.forecast
     if forecast is None:
         return [f"predicted: nothing; no need rises with {axis} in the first trials"]
     line, unit = forecast.line, UNITS[forecast.resource]
+    if found.above is not None and _beyond(limit).ended in OF_BUDGET:
+        against = f", found {found.largest} ({forecast.value / found.largest - 1:+.1%})"
+    else:
+        against = f" for {forecast.resource}, which is not what ended it"
     return [
-        f"predicted {forecast.value} from the first {line.points} trials, found {found.largest} "
-        f"({forecast.value / found.largest - 1:+.1%}): {forecast.resource} = {human(line.base, unit)} + "
-        f"{human(line.slope, unit)} x {axis}, R2 {line.r2:.4f}"
+        f"predicted {forecast.value} from the first {line.points} trials{against}: {forecast.resource} = "
+        f"{human(line.base, unit)} + {human(line.slope, unit)} x {axis}, R2 {line.r2:.4f}"
     ]
 
 

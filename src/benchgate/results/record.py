@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +202,10 @@ def read_records(path: Path) -> list[Record]:
     return found
 
 
-def write_records(path: Path, records: Sequence[Record]) -> None:
-    """Write a document of records that pytest-benchmark did not time, as `read_records` reads them.
+def write_records(path: Path, records: Sequence[Record], commit: Mapping[str, Any] | None = None) -> None:
+    """Write a document of records that pytest-benchmark did not time, as `read_records` and `read_run` read them.
+
+    It has the time of now, and `commit`, the `id` and `dirty` of what was measured.
 
     Raises ResultsError for a place that cannot be written and for a figure that could not be read again.
     """
@@ -210,7 +213,9 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
         for name, metric in record.metrics.items():
             if reason := refusal(name, metric, record.rows.get(name)):
                 raise ResultsError(f"{record.key}: {reason}; it is not written")
-    document = {"benchmarks": [], "benchgate": {"untimed": [record.as_dict() for record in records]}}
+    now = datetime.now(UTC).isoformat()
+    about = {"datetime": now, "commit_info": dict(commit or {})}
+    document = {**about, "benchmarks": [], "benchgate": {"untimed": [record.as_dict() for record in records]}}
     try:
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except OSError as error:

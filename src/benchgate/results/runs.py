@@ -36,11 +36,15 @@ def read_run(path: Path) -> Run:
     records = tuple(records_of(document, str(path)))
     if not records:
         raise ResultsError(f"{path}: has no benchgate records; a run is what `pytest --benchmark-json={path}` writes")
+    return Run(path, _time(document.get("datetime"), path), *measured_commit(document), records)
+
+
+def measured_commit(document: Mapping[str, Any]) -> tuple[str, bool]:
+    """The git id of what a results document measured, "" for none, and True where there were changes beside it."""
     info = document.get("commit_info")
     commit: Mapping[str, Any] = info if isinstance(info, dict) else {}
     name = commit.get("id")
-    known = name if isinstance(name, str) and name not in NO_COMMIT else ""
-    return Run(path, _time(document.get("datetime"), path), known, commit.get("dirty") is True, records)
+    return name if isinstance(name, str) and name not in NO_COMMIT else "", commit.get("dirty") is True
 
 
 def _time(raw: Any, path: Path) -> datetime:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from benchgate.core import DataError
 
@@ -64,6 +65,14 @@ def commit_of(folder: Path, ref: str) -> str | None:
         return git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").strip()
     except DataError:
         return None
+
+
+def commit_info(folder: Path) -> dict[str, Any]:
+    """The commit that a folder is at as pytest-benchmark's documents tell it: `id`, `dirty`; {} where there is none."""
+    commit = commit_of(folder, "HEAD")
+    if commit is None:
+        return {}
+    return {"id": commit, "dirty": bool(git(folder, "status", "--porcelain", "--untracked-files=no").strip())}
 
 
 def unknown_ref(folder: Path, ref: str) -> DataError:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import DataError
-from benchgate.gate.side_by_side.budget import Candidate, allocated, next_cell, order, parse_budget
+from benchgate.gate.side_by_side.budget import Candidate, allocated, next_cell, order
 
 cells = st.lists(
     st.builds(
@@ -71,17 +71,6 @@ def test_no_budget_is_overdrawn_and_nobody_gets_too_few(found, budget):
 def test_more_budget_never_gives_fewer_pairs_in_all_of_equal_cost(found, budget, more):
     equal = [Candidate(cell.name, cell.half_width, 1.0, cell.suspicion) for cell in found]
     assert sum(allocated(equal, budget + more).values()) >= sum(allocated(equal, budget).values())
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), (" 2m ", 120)])
-def test_budgets(text, seconds):
-    assert parse_budget(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "10", "m", "0s", "-1m", "nanm", "infh", "10 minutes", "1d"])
-def test_what_is_no_budget_is_refused(text):
-    with pytest.raises(DataError, match="write for example 90s, 10m or 1h"):
-        parse_budget(text)
 
 
 @pytest.mark.parametrize("fields", [(0.1, 0.0), (-0.1, 1.0), (float("nan"), 1.0), (0.1, -1.0)])

@@ -73,16 +73,3 @@ def _width_after(cell: Candidate, pairs: int, least: int) -> float:
     """The half width after so many pairs; one that is not known yet counts as 1."""
     at_first = 1.0 if cell.half_width is None else cell.half_width
     return float(at_first * (least / pairs) ** 0.5)
-
-
-def parse_budget(text: str) -> float:
-    """Seconds of `90s`, `10m` or `1.5h`. Raises DataError for anything else, and for nothing at all."""
-    factors = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = text.strip()[:-1], text.strip()[-1:]
-    try:
-        seconds = float(number) * factors[unit]
-    except (KeyError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise DataError(f"budget {text!r} is no time; write for example 90s, 10m or 1h")
-    return seconds
