@@ -140,8 +140,8 @@ def test_the_largest_batch_within_a_memory_limit_is_found_foretold_and_kept(fold
     assert code == 0, said
     document = json.loads(out.read_text(encoding="utf-8"))
     records = [b["extra_info"]["benchgate"] for b in document["benchmarks"]] + document["benchgate"]["untimed"]
-    by_batch = {record["params"]["batch"]: record for record in records}
-    assert len(by_batch) == len(records) <= 10
+    by_batch = {record["params"]["batch"]: record for record in records if not record["key"].endswith("again")}
+    assert len(by_batch) <= len({record["key"] for record in records}) == len(records) <= 10
     # One that was measured and took more than the budget has passed as a measurement: the verdict says what fits.
     told = re.search(r"batch (\d+) fits, (\d+) does not", said)
     assert told is not None, said

@@ -33,7 +33,8 @@ def test_any_monotone_limit_is_bracketed_by_trials_that_were_made(limit, slope):
     assert found.settled
     assert found.largest <= limit < found.above
     assert found.above - found.largest <= Plan().step(found.largest)
-    assert len(seen) == len(set(seen)) <= 40
+    assert len(seen) <= 40
+    assert sorted(seen) == sorted([*found.trials, *found.again])
     assert found.largest in seen
 
 
@@ -55,6 +56,28 @@ def test_a_need_that_bends_still_ends_with_the_true_limit_between(limit):
 
     found = search(trial, {"memory": 10.0 + math.sqrt(limit)}, Plan(trials=40))
     assert found.largest <= limit < found.above
+
+
+def test_both_sides_of_a_ceiling_are_tried_again_and_one_that_ends_otherwise_is_unsure():
+    seen = []
+
+    def trial(value):
+        seen.append(value)
+        scatters = value == 64 and seen.count(64) == 1
+        fits = value <= 80 and not scatters
+        return Outcome(True, {"memory": 10.0 * value}) if fits else Outcome(False)
+
+    found = search(trial, {"memory": 640.0}, Plan(resolution=0.0, trials=20))
+    assert found.again.keys() == {found.largest, found.above}
+    assert found.unsure == (64,)
+    assert search(linear(0.0, 1.0), BUDGET, Plan()).unsure == ()
+
+
+def test_a_ceiling_is_tried_again_only_with_trials_that_are_left():
+    seen = []
+    found = search(linear(100.0, 1.0, seen=seen), BUDGET, Plan(trials=9))
+    assert len(seen) <= 9
+    assert len(found.again) == len(seen) - len(found.trials)
 
 
 def test_no_more_trials_than_are_allowed_and_it_is_said_that_they_did_not_settle_it():

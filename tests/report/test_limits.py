@@ -59,6 +59,15 @@ def test_what_makes_it_doubtful_is_said():
     assert "leaks: private memory grows by 4 MB a round at batch 1" in said
 
 
+def test_a_value_that_fits_in_one_process_only_is_said():
+    made = limit()
+    found = replace(made.found, again={91: Outcome(True)})
+    assert "not sharp: batch 91 fitted in one process and not in another" in " ".join(
+        verdict(replace(made, found=found))
+    )
+    assert "not sharp" not in " ".join(verdict(made))
+
+
 def test_nothing_fits_by_how_much():
     lines = verdict(limit(base=5000.0, needed=5010.0))
     assert lines[0].startswith(

@@ -94,8 +94,11 @@ def find(of: Resolved, wanted: Wanted, said: Callable[[Trial], None] = lambda tr
         return _trial(local, _asking(of, operation, wanted, value, limit), wanted.axis, value, budgets)
 
     def trial(value: int) -> Outcome:
-        trials.append(run(value, held_to))
-        said(trials[-1])
+        made = run(value, held_to)
+        if any(value == earlier.value for earlier in trials):
+            made = replace(made, record=replace(made.record, key=f"{made.record.key} again"))
+        trials.append(made)
+        said(made)
         return trials[-1].outcome
 
     try:

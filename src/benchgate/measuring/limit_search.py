@@ -4,6 +4,7 @@
     predict    need = a + b x value, by least squares through those; the ceiling is where it meets the budget
     check      that value, and the values beside it, until the largest that fits and the smallest that does not are no
                further apart than the resolution
+    confirm    both once more: where an allocator scatters, a value fits in one process and not in the next
 
 Nothing here knows what a trial does: the next value follows from the outcomes alone, so that any trial, and any fake of
 one, can be searched.
@@ -93,7 +94,7 @@ class Found:
     """The answer: `largest` fits (None: not even the lowest does), `above` does not (None: no trial failed).
 
     `settled` where the two are as close as was asked for; else the trials were used up, and the ceiling is between
-    them.
+    them. `again` are the ends of these two when they were tried a second time, as far as trials were left.
     """
 
     largest: int | None
@@ -102,10 +103,16 @@ class Found:
     trials: Mapping[int, Outcome]
     forecast: Forecast | None
     falls: tuple[Fall, ...]
+    again: Mapping[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def unsure(self) -> tuple[int, ...]:
+        """The values that fitted once and once did not."""
+        return tuple(value for value, outcome in self.again.items() if outcome.fits != self.trials[value].fits)
 
 
 def search(trial: Trial, budgets: Mapping[str, float], plan: Plan) -> Found:
-    """Try values until the largest that fits is known, at most `plan.trials` of them, none twice."""
+    """Try values until the largest that fits is known, in at most `plan.trials` trials, the confirming ones included."""
     tried: dict[int, Outcome] = {}
     while len(tried) < plan.trials and (value := following(tried, budgets, plan)) is not None:
         tried[value] = trial(value)
@@ -117,7 +124,15 @@ def search(trial: Trial, budgets: Mapping[str, float], plan: Plan) -> Found:
         trials=tried,
         forecast=forecast(tried, budgets),
         falls=tuple(falls(tried, budgets)),
+        again={value: trial(value) for value in _doubtful(tried, low, high)[: plan.trials - len(tried)]},
     )
+
+
+def _doubtful(tried: Mapping[int, Outcome], low: int | None, high: int | None) -> list[int]:
+    """The two values beside a ceiling, the one that did not fit first; none where the cell itself says its end."""
+    if low is None or high is None or high not in tried or tried[high].excess is not None:
+        return []
+    return [high, low]
 
 
 def bracket(tried: Mapping[int, Outcome]) -> tuple[int | None, int | None]:

@@ -114,6 +114,10 @@ def _doubts(limit: Any) -> list[str]:
         "more than was found may fit"
         for fall in limit.found.falls
     ]
+    said += [
+        f"not sharp: {limit.axis} {value} fitted in one process and not in another, as allocators scatter; leave room"
+        for value in limit.found.unsure
+    ]
     leaking: Mapping[int, float] = {trial.value: trial.growth for trial in limit.trials if trial.growth}
     if leaking:
         value, bytes_ = next(iter(leaking.items()))
