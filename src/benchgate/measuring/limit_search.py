@@ -112,7 +112,7 @@ class Found:
 
 
 def search(trial: Trial, budgets: Mapping[str, float], plan: Plan) -> Found:
-    """Try values until the largest that fits is known, in at most `plan.trials` trials, the confirming ones included."""
+    """Try values until the largest that fits is known, in at most `plan.trials` trials, confirming ones included."""
     tried: dict[int, Outcome] = {}
     while len(tried) < plan.trials and (value := following(tried, budgets, plan)) is not None:
         tried[value] = trial(value)
