@@ -167,7 +167,7 @@ def test_the_same_environment_by_another_python_is_unchanged(project: VersionsPr
     ("options", "said"),
     [
         (("--gate-against", "mian"), "did you mean 'main'"),
-        (("--gate-against", "main", "--gate-budget", "soon"), "write for example 90s, 10m or 1h"),
+        (("--gate-against", "main", "--gate-budget", "soon"), "write for example 200ms, 90s, 10m or 1h"),
         (("--gate-against", "main", "--gate-report", "gate.txt"), "gate.txt"),
         (("--gate-against", "main", "--gate-report", "no/such/folder/gate.md"), "no/such/folder/gate.md"),
         (("--gate-against-python", "nowhere"), "'nowhere' is no interpreter"),
