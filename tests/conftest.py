@@ -18,6 +18,7 @@ from benchgate.core import models, runtimes, schemes, tasks, transforms
 from benchgate.machine.packages import missing_packages
 from benchgate.pytest_plugin.matrix import is_needed
 from tests.loopback import Site, serving
+from tests.slow import is_slow
 
 pytest_plugins = ["pytester"]
 
@@ -54,6 +55,14 @@ def registries_left_alone() -> Iterator[None]:
         names, resolve = before[registry.kind]
         assert not names - set(registry), f"{registry.kind}: taken away"
         assert registry.resolve is resolve, f"{registry.kind}: names resolve in another way than before"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what tests/slow.py names."""
+    for item in items:
+        if is_slow(item.nodeid.partition("tests/")[2]):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(tryfirst=True)

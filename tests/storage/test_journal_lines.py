@@ -106,14 +106,14 @@ ODD = {
     "extra_info that is a list": benchmark_with(extra_info=[]),
     "options that are a list": benchmark_with(options=[]),
     "stats that are a list": benchmark_with(stats=[]),
-    **{f"{name} that is a text": stats_with(**{name: "1"}) for name in STATS},
+    **{f"{name} that is a text": stats_with(**{name: "1"}) for name in sorted(STATS)},
     "a flag for a number": stats_with(mean=True),
     **{
         f"a benchmark without {name}": {
             **entry("b").as_dict(),
             "benchmark": {key: value for key, value in entry("b").as_dict()["benchmark"].items() if key != name},
         }
-        for name in module.BENCHMARK
+        for name in sorted(module.BENCHMARK)
     },
 }
 
