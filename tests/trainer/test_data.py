@@ -134,6 +134,7 @@ def test_the_curve_as_csv_leaves_empty_what_was_not_evaluated(tmp_path):
     assert [path] == list(path.parent.iterdir())
 
 
+@pytest.mark.backend("torch")
 def test_a_model_that_is_not_trained_says_what_to_type():
     from benchgate.core import Unavailable
 
