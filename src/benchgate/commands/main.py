@@ -20,6 +20,7 @@ from benchgate.report.escape import lines
 # imported when it is called.
 VERBS = {
     "fetch": "get the files that the benchmarks of this folder need, into the cache",
+    "list": "show the models, schemes, runtimes, tasks, metrics or cells that there are for this folder",
     "doctor": "show machine, devices, runtimes, caches, and what makes this a noisy machine",
     "calibrate": "measure this machine's noise side by side, and which slowdowns the gate finds in it",
     "gate": "compare two stored results; exit 0 good, 1 worse, 2 cannot say",
