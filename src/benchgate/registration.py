@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from benchgate.core import BenchgateError, Model, models
-from benchgate.storage.project import find_root
+from benchgate.storage.project import find_root, told_with_place
 from benchgate.tasks.causal_lm.models import from_name
 from benchgate.tasks.text2text import models as text2text_models
 
@@ -82,5 +82,5 @@ def load_project(start: Path) -> Path:
     except BenchgateError:
         raise
     except Exception as error:
-        raise BenchgateError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise BenchgateError(f"{path} cannot be imported: {told_with_place(error, root)}") from error
     return root

@@ -165,7 +165,7 @@ def test_the_command(monkeypatch, capsys, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(rewrites, "load", lambda source: DATA)
-    monkeypatch.setattr("benchgate.registration.load_project", lambda root: None)
+    monkeypatch.setattr("benchgate.commands.suite.load", lambda names, parts: None)
     arguments = ["build", "letters", "--runtime", "shouting", "--scheme", "fp32", "--scheme", "some"]
     assert cli.main([*arguments, "--check", "2"]) == 0
     out = capsys.readouterr().out

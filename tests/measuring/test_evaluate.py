@@ -49,7 +49,7 @@ def parts(monkeypatch):
     for name in ("dev", "test"):
         registry.add(Split(name, lambda name=name: a_set(*ITEMS, name=f"our-{name}")))
     monkeypatch.setattr(rewrites, "splits", registry)
-    monkeypatch.setattr("benchgate.registration.load_project", lambda root: None)
+    monkeypatch.setattr("benchgate.commands.suite.load", lambda names, parts: None)
     monkeypatch.setattr("benchgate.tasks.text2text.task.time.perf_counter", Clock())
     with models.extended(FakeModel(says)), runtimes.extended(FakeRuntime()):
         yield

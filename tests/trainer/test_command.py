@@ -112,10 +112,10 @@ def test_a_sweep_measures_each_batch_size_apart(command):
     ],
 )
 def test_what_cannot_be_trained_is_one_message(arguments, said, capsys, monkeypatch):
-    from benchgate import models, registration
+    from benchgate import models
     from benchgate.commands import main as cli
 
-    monkeypatch.setattr(registration, "load_project", lambda root: None)
+    monkeypatch.setattr("benchgate.commands.suite.load", lambda names, parts: None)
     with models.replaced(LSTM):
         try:
             code = cli.main(["train", *arguments])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.commands.cells import add_cell_arguments, chosen_cell
 from benchgate.core import BenchgateError, Unavailable
 from benchgate.machine.packages import missing_packages
 from benchgate.serving.reformulate import Reformulator, load_reformulator
-from benchgate.storage.project import working_folder
 from benchgate.tasks.text2text.models import TASK
 
 
@@ -21,7 +20,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def reformulator(arguments: argparse.Namespace) -> Callable[[], Reformulator]:
     """A function that loads the cell of the command line; that the cell exists and can run is checked at once."""
-    registration.load_project(working_folder())
+    suite.load([arguments.cell], [arguments.scheme, arguments.runtime, arguments.device])
     if arguments.threads < 1:
         raise BenchgateError(f"--threads {arguments.threads}: at least 1 is needed")
     cell = chosen_cell(arguments, TASK)

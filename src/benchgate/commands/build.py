@@ -6,11 +6,10 @@ import argparse
 
 from rich.console import Console
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.commands.exits import WORSE
 from benchgate.measuring import building
 from benchgate.report.building import print_built
-from benchgate.storage.project import working_folder
 from benchgate.tasks.text2text import rewrites
 
 
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    registration.load_project(working_folder())
+    suite.load([arguments.model], [*arguments.scheme, *arguments.runtime])
     cells, nonsense = building.plan(arguments.model, arguments.scheme, arguments.runtime)
     found = [building.build(cell) for cell in cells]
     if arguments.check is not None:

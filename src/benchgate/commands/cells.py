@@ -64,6 +64,16 @@ def parse_cell(name: str, scheme: str | None = None, runtime: str | None = None,
     return cell
 
 
+def names_cell(name: str) -> bool:
+    """True for a registered model, and for the id of a cell of one."""
+    return name in models or any(cell.model in models for cell in _suffixes(name))
+
+
+def is_part(name: str) -> bool:
+    """True for a scheme, runtime or device that there is."""
+    return name in runtimes or name in devices or _is_scheme(name)
+
+
 def check_cell(cell: Cell, task: str) -> None:
     """Raises UnknownName for a model of another task, Unavailable for a cell that cannot be or cannot run here."""
     model = models[cell.model]

@@ -6,9 +6,8 @@ import argparse
 
 from rich.console import Console
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.report.inventory import print_doctor
-from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    registration.load_project(working_folder())
+    suite.whole()
     print_doctor(console)
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.commands.cells import add_cell_arguments, chosen_cell
 from benchgate.machine.devices import usable_cores
 from benchgate.measuring.evaluate import Order, evaluate
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    registration.load_project(working_folder())
+    suite.load([arguments.cell], [arguments.scheme, arguments.runtime, arguments.device])
     cell = chosen_cell(arguments, TASK)
     threads = usable_cores() if arguments.threads is None else arguments.threads
     records = evaluate(cell, Order(arguments.data or ["test"], arguments.limit, threads, arguments.beams))

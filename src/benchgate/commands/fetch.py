@@ -6,10 +6,9 @@ import argparse
 
 from rich.console import Console
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.report.inventory import asset_table
 from benchgate.storage.assets import PackageFile, assets, fetch
-from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    registration.load_project(working_folder())
+    suite.whole()
     chosen = [assets[name] for name in arguments.names]
     if arguments.list:
         console.print(asset_table(chosen or assets.values()))

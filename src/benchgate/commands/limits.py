@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.commands.cells import add_cell_arguments, parse_cell
 from benchgate.commands.exits import WORSE
 from benchgate.core import BenchgateError, parse_seconds
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     wanted, second = parse_wanted(arguments)
-    registration.load_project(working_folder())
+    suite.load([arguments.cell], [arguments.scheme, arguments.runtime, arguments.device])
     of = resolve(parse_cell(arguments.cell, arguments.scheme, arguments.runtime, arguments.device))
     if second is None:
         limits = {0: find(of, wanted, _say(wanted.axis))}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.commands.cells import DEFAULTS, parse_cell
 from benchgate.core import LOAD_WAYS, BenchgateError, Unavailable, models, runtimes, schemes, support
 from benchgate.executors.local import Local, Settings
@@ -21,7 +21,6 @@ from benchgate.measuring import loading
 from benchgate.measuring.held import Held
 from benchgate.measuring.resolved import resolve
 from benchgate.report.loading import print_loading
-from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +38,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     for name in ("repeats", "threads"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise BenchgateError(f"--{name} {getattr(arguments, name)}: at least 1 is needed")
-    registration.load_project(working_folder())
+    suite.load(arguments.cells, [arguments.scheme, arguments.runtime, arguments.device])
     found = [figures for cell in arguments.cells for figures in _measured(cell, arguments, console)]
     print_loading(console, found)
     if arguments.json:

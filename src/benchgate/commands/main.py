@@ -20,6 +20,7 @@ from benchgate.report.escape import lines
 # imported when it is called.
 VERBS = {
     "fetch": "get the files that the benchmarks of this folder need, into the cache",
+    "list": "show the models, schemes, runtimes, tasks, metrics or cells that there are for this folder",
     "doctor": "show machine, devices, runtimes, caches, and what makes this a noisy machine",
     "calibrate": "measure this machine's noise side by side, and which slowdowns the gate finds in it",
     "gate": "compare two stored results; exit 0 good, 1 worse, 2 cannot say",
@@ -30,6 +31,7 @@ VERBS = {
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",
+    "merge": "make one results file of what several environments or machines measured",
     "plot": "draw size, accuracy, time and throughput by cell, one file a metric",
     "build": "quantize, convert and export a model: its cells' artifacts, into the cache",
     "chat": "reformulate queries as you type them, or one a line from a pipe",

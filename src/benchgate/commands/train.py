@@ -13,11 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchgate import registration
+from benchgate.commands import suite
 from benchgate.core import BenchgateError, models
 from benchgate.machine.devices import devices
 from benchgate.report.units import human
-from benchgate.storage.project import working_folder
 from benchgate.trainer import history
 from benchgate.trainer.models import TrainedModel, read_report
 from benchgate.trainer.recipe import Recipe
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    registration.load_project(working_folder())
+    suite.load([arguments.model], [arguments.device])
     model = models[arguments.model]
     if not isinstance(model, TrainedModel):
         known = [found.name for found in models.values() if isinstance(found, TrainedModel)]

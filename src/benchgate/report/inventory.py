@@ -33,7 +33,7 @@ def print_doctor(console: Console) -> None:
     _print_pairs(console, "noise", {**machine.noise(), **throttling.read().as_dict()}.items())
     _print_energy(console)
     _print_pairs(console, "devices", ((d.name, d.missing() or "available") for d in devices.values()))
-    _print_pairs(console, "runtimes", ((r.name, _runtime_state(r.name)) for r in runtimes.values()))
+    _print_pairs(console, "runtimes", ((r.name, runtime_state(r.name)) for r in runtimes.values()))
     _print_pairs(console, "models", ((m.name, f"{m.task}, version {m.version}") for m in models.values()))
     _print_pairs(console, "schemes", [("known", ", ".join(schemes))])
     _print_pairs(console, "cache", _cache_state())
@@ -45,7 +45,8 @@ def _print_energy(console: Console) -> None:
     _print_pairs(console, title, [*found.items(), *((name, f"no: {reason}") for name, reason in missing.items())])
 
 
-def _runtime_state(name: str) -> str:
+def runtime_state(name: str) -> str:
+    """Return `available` with the versions of its packages, or the reason why it cannot run here."""
     runtime = runtimes[name]
     missing = missing_packages(runtime.needs) or runtime.missing("cpu")
     found = ", ".join(f"{package} {version}" for package, version in versions(runtime.needs).items())

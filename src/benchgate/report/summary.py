@@ -17,6 +17,8 @@ from benchgate.report.escape import visible
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record
 
+# Names of layers that a note shows.
+LAYERS = 5
 SAID = (
     "new", "gone", "regressed", "drifted", "no longer measured", "suspicious", "improved", "inconclusive",
     "not compared",
@@ -102,6 +104,7 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
         for verdict in record.details.get("floors", ()):
             if verdict["answer"] == "undecidable":
                 yield f"undecidable: {'-'.join(record.cell.values())}: {verdict['text']}"
+    yield from dict.fromkeys(filter(None, map(_left_in_float, records)))
     yield from _disturbed(records)
     unsteady = [r for r in records if r.details.get("warm_up", {}).get("steady") is False]
     if unsteady:
@@ -109,6 +112,15 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
             f"unsteady: {len(unsteady)} cell{'s' if len(unsteady) > 1 else ''} still changed speed after warm-up; "
             "`benchgate doctor` tells what makes this machine noisy"
         )
+
+
+def _left_in_float(record: Record) -> str | None:
+    """The layers that the cell's compression left alone, or None."""
+    names = record.kernel.get("left_in_float")
+    if not isinstance(names, list) or not names:
+        return None
+    shown = ", ".join(map(str, names[:LAYERS])) + (f" and {len(names) - LAYERS} more" if len(names) > LAYERS else "")
+    return f"{record.kernel.get('quantized')}: {'-'.join(record.cell.values())}; in full precision: {shown}"
 
 
 def _disturbed(records: Sequence[Record]) -> Iterator[str]:

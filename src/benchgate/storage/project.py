@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,26 @@ def _benchgate_table(folder: Path) -> Any:
     except OSError as error:
         raise BenchgateError(f"{path}: cannot be read ({error.strerror})") from error
     return tool.get("benchgate") if isinstance(tool, dict) else None
+
+
+def told_with_place(error: BaseException, root: Path) -> str:
+    """Return `file:line: Type: message` in one line, the place being the last one in a file of the project.
+
+    Without a place where no file of the project had a part in it.
+    """
+    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    place = _place(error, root.resolve())
+    return f"{place}: {type(error).__name__}: {said}" if place else f"{type(error).__name__}: {said}"
+
+
+def _place(error: BaseException, root: Path) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = ((Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__))
+    ours = [f"{file}:{line}" for file, line in frames if _is_of(file, root)]
+    return ours[-1] if ours else ""
+
+
+def _is_of(file: Path, root: Path) -> bool:
+    """True for a file of the project that is no installed package's: an environment may be in its folder."""
+    return file.is_relative_to(root) and "site-packages" not in file.parts

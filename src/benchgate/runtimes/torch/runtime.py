@@ -141,7 +141,7 @@ class TorchSession:
         floats = (p.dtype for p in module.parameters() if p.is_floating_point())
         self.dtype: Any = next(floats, None)
         self.identity = ""
-        self.kernel: dict[str, Any] = {**kernel, **describe(module)}
+        self.kernel: dict[str, Any] = {**kernel, **describe(module), **quantized_layers(module)}
         self.weights_bytes: int | None = weights_bytes(module)
         if count := weights_count(module):
             self.kernel["bits_per_weight"] = round(8 * self.weights_bytes / count, 3)
@@ -189,6 +189,18 @@ def describe(module: Any) -> dict[str, Any]:
         label = f"{kind} {str(data.dtype).removeprefix('torch.')}"
         counts[label] = counts.get(label, 0) + 1
     return {"weights": counts}
+
+
+def quantized_layers(module: Any) -> dict[str, Any]:
+    """How many linear layers have a quantized weight, and the names of the others; {} where none has."""
+    import torch
+
+    linear = {name: m for name, m in module.named_modules() if isinstance(m, torch.nn.Linear)}
+    left = [name for name, m in linear.items() if not hasattr(m.weight.data, "__tensor_flatten__")]
+    if len(left) == len(linear):
+        return {}
+    counted = f"quantized {len(linear) - len(left)} of {len(linear)} linear layers"
+    return {"quantized": counted, "left_in_float": left}
 
 
 def weights_bytes(module: Any) -> int:
