@@ -35,7 +35,7 @@ class DataSet(Generic[Item]):
     total: int
     seed: int | None = None
 
-    option: ClassVar[str] = "--samples"
+    option: ClassVar[str] = "--cell-samples"
     kind: ClassVar[str] = "items"
 
     def __len__(self) -> int:
