@@ -140,6 +140,18 @@ def test_nothing_is_read_where_only_the_tests_are_listed(suite):
     assert result.ret == 0
 
 
+def test_detectors_without_a_coco_folder_are_skipped_with_the_option(suite, monkeypatch):
+    monkeypatch.delenv("BENCHGATE_COCO", raising=False)
+    suite.makepyfile(test_it=UNMEASURED.replace("passages", "coco"))
+    suite.mkdir("empty")
+    result = suite.runpytest_inprocess(*INLINE, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*no COCO folder to score detectors on; give one with --cell-coco=DIR*"])
+    result = suite.runpytest_inprocess(*INLINE, "--cell-coco=empty")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: COCO folder empty: no image folder in it*"])
+
+
 # Somebody's own names
 
 OWN = """

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchgate.core import BenchgateError, DataError, support
+from benchgate.core import BenchgateError, DataError, Unavailable, support
 from benchgate.pytest_plugin.data_options import DataFixture, data_fixtures
 from benchgate.pytest_plugin.names import DATA
 
@@ -28,6 +28,8 @@ def _fixture(each: DataFixture) -> Any:
     def chosen(self: DataHooks, request: pytest.FixtureRequest) -> Any:
         try:
             return self.loaded(each.name)
+        except Unavailable as error:
+            pytest.skip(str(error))
         except BenchgateError as error:
             pytest.fail(str(error), pytrace=False)
 

@@ -40,7 +40,7 @@ def count(text: str) -> int:
 SAMPLES: Mapping[str, Any] = {
     "type": count,
     "metavar": "N",
-    "help": "score a seeded random sample of N passages or queries (default: 100 passages, 300 queries)",
+    "help": "score a seeded random sample of N items (default: 100 passages, 300 queries, all images)",
 }
 
 
