@@ -2,7 +2,6 @@ pytest_plugins = [
     "fixtures.language_model",
     "fixtures.null",
     "fixtures.detection",
-    "fixtures.reformulation",
     "fixtures.reformulation_models",
     "fixtures.decoder_lm",
     "fixtures.seq2seq_untrained",

@@ -11,8 +11,8 @@ import pytest
 from benchgate.core import models, runtimes, schemes
 from benchgate.measuring.in_turn import Limits
 from benchgate.storage.artifacts import artifact, artifact_bytes
+from benchgate.tasks.text2text.reformulation import load_split
 from benchgate.tasks.text2text.task import LENGTHS
-from fixtures.reformulation import load_split
 
 DECODER = "smollm2-135m"
 REWRITERS = ["rewrite-t5", "rewrite-transformer"]
@@ -27,7 +27,7 @@ QUERIES, PAIRS = 64, 64
 @pytest.mark.cells(model=REWRITERS, scheme=SCHEMES, runtime=RUNTIMES)
 @pytest.mark.cells(model=REWRITERS, scheme=AS_LARGE, runtime="torch")
 def test_rewriter(cell, reformulations):
-    """From token ids to token ids; accuracy on the queries of --rewrites."""
+    """From token ids to token ids; accuracy on the queries of --cell-rewrites."""
     cell.measure("generate", inputs=queries(), data=reformulations, meters=("size",))
 
 

@@ -10,9 +10,9 @@ import pytest
 from benchgate.gate import paired
 from benchgate.measuring.in_turn import Limits
 from benchgate.schemes import REFERENCE
+from benchgate.tasks.text2text.reformulation import load_split
+from benchgate.tasks.text2text.reformulation_grammar import SIZES
 from benchgate.tasks.text2text.task import LENGTHS
-from fixtures.reformulation import load_split
-from fixtures.reformulation_grammar import SIZES
 
 DEFAULT = "rewrite-t5"
 SMALL = ["rewrite-transformer", "rewrite-lstm"]

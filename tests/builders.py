@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -85,3 +86,25 @@ def nextafter(value: float, towards: float, steps: int = 4) -> float:
     for _ in range(steps):
         value = math.nextafter(value, towards)
     return value
+
+
+def tiny_language_model(path: Path, vocabulary: int = 128, context: int = 64) -> Path:
+    """What `save_pretrained` writes: 2 layers of 64, tied embeddings, random weights, a tokenizer of words."""
+    import torch
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=vocabulary, max_position_embeddings=context, tie_word_embeddings=True, initializer_range=0.3,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(path)
+    words = {"<unk>": 0, **{word: i + 1 for i, word in enumerate(["the", "The", "and", "crew", "quiet", "west"])}}
+    words |= {f"w{i}": i for i in range(len(words), vocabulary)}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(path)
+    return path

@@ -22,6 +22,7 @@ BUILTIN = (
     "benchgate.tasks.causal_lm.passages",
     "benchgate.tasks.causal_lm.task",
     "benchgate.tasks.detection",
+    "benchgate.tasks.text2text.reformulation",
     "benchgate.tasks.text2text.task",
     "benchgate.tasks.training_step.task",
     "benchgate.runtimes.torch.runtime",

@@ -192,7 +192,7 @@ def test_a_suite_without_cells_imports_nothing_heavy(folder):
     assert "benchgate.pytest_plugin.hooks" in loaded
     ours = {name for name in loaded if name.partition(".")[0] == "benchgate"}
     core = {name for name in ours if name.startswith("benchgate.core")}
-    plugin = {f"benchgate.pytest_plugin{name}" for name in ("", ".hooks", ".names")}
+    plugin = {f"benchgate.pytest_plugin{name}" for name in ("", ".data_options", ".hooks", ".names")}
     assert ours - core == {"benchgate", *plugin}
     heavy = {"numpy", "scipy", "rich", "pytest_benchmark", "torch", "psutil", "filelock", "memray", "unearth"}
     assert not heavy & loaded

@@ -53,8 +53,8 @@ class Task(Protocol):
 
     A task may have `operations`, a mapping from name to `f(session, model, inputs, **params) -> Work`; the first is the
     default one. Without it the only operation is one call of the session on its inputs. Inputs are the test's
-    (`cell.measure(..., inputs=...)`), else those of the task's `inputs(model, params)`, else
-    `sample(model, batch)`. What a task may have beside: Stepwise, HasFidelity.
+    (`cell.measure(..., inputs=...)`), else those of the task's `inputs(model, params)`, else `sample(model, batch)`.
+    What a task may have beside: Stepwise, HasFidelity, NeedsData.
     """
 
     name: str
@@ -166,6 +166,14 @@ class HasFidelity(Protocol):
     """A task that can tell how far one session's outputs are from another's on the same data."""
 
     def fidelity(self, reference: Any, session: Any, model: Any, data: Any) -> Mapping[str, Metric]: ...
+
+
+@runtime_checkable
+class NeedsData(Protocol):
+    """A task that has no data of its own. `without_data` maps each metric that data would give to the reason why it is
+    missing. Its `score` is not called without data."""
+
+    without_data: Mapping[str, str]
 
 
 # What a session may have.

@@ -28,6 +28,7 @@ from benchgate.core import (
     operations,
     unknown_name,
 )
+from benchgate.core.protocols import NeedsData
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
 from benchgate.measuring.held import Held
@@ -164,8 +165,9 @@ def finished(held: Held, kept: Kept, total: Reading) -> Record:
     subject = held.subject
     assert subject is not None
     loaded = subject.loaded
-    accuracy = loaded.of.task.score(loaded.session, loaded.of.model, kept.data) if kept.scored else {}
-    metrics = {**total.metrics, **accuracy}
+    if kept.scored:
+        total = _joined(total, _accuracy(loaded, kept.data))
+    metrics = total.metrics
     return replace(
         attempted(loaded.of, kept.key, loaded.threads, subject.asked.name, kept.shown),
         metrics=metrics,
@@ -186,14 +188,23 @@ def finished(held: Held, kept: Kept, total: Reading) -> Record:
 def score(held: Held, of: Resolved, threads: int, key: str, data: Any) -> Record:
     """Return a Record of the accuracy of a cell alone: nothing is timed or weighed. Runs where it is to be held."""
     loaded = held.load(of, threads)
+    accuracy = _accuracy(loaded, data)
     return replace(
         attempted(of, key, threads, "", {}),
-        metrics=dict(of.task.score(loaded.session, of.model, data)),
+        metrics=accuracy.metrics,
+        missing=accuracy.missing,
         outcome="running",
         packages=versions(all_needs(of.runtime)),
         kernel=dict(loaded.session.kernel),
         details={"threads": threads, **_described("data", data)},
     )
+
+
+def _accuracy(loaded: Loaded, data: Any) -> Reading:
+    task = loaded.of.task
+    if data is None and isinstance(task, NeedsData):
+        return Reading(missing=dict(task.without_data))
+    return Reading(metrics=dict(task.score(loaded.session, loaded.of.model, data)))
 
 
 def attempted(of: Resolved, key: str, threads: int, operation: str, params: Mapping[str, Any]) -> Record:

@@ -1,7 +1,7 @@
 """The pytest plugin's entry point: options, the mark, and nothing else until a suite turns out to have cells.
 
-Somebody's suite without cells pays for this file only. `cell_hooks` is imported, and registered as a plugin of its own,
-at the first `cells` mark, for an option of ours, or for a baseline that has cells.
+Somebody's suite without cells pays for this file and the tables of options only. `cell_hooks` is imported, and
+registered as a plugin of its own, at the first `cells` mark, for an option of ours, or for a baseline that has cells.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from benchgate.core import LOAD_WAYS
-from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
+from benchgate.pytest_plugin.data_options import data_options
+from benchgate.pytest_plugin.names import AXES, CELLS, DATA, REFUSAL
 
 
 def _repeatable(text: str) -> dict[str, Any]:
@@ -94,6 +95,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "weights mapped from their file or read into memory (the runtime's own choice): docs/loading.md",
     },
     **{f"--cell-{axis}": _repeatable(f"measure this {axis} instead of those in the cells marks") for axis in AXES},
+    **dict(data_options()),
     "--gate-strict": {
         "action": "store_true",
         "help": "also fail on cells that are new, gone or skipped against the baseline",
@@ -160,12 +162,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
     """Load the rest at the first `cells` mark: before the item is made, for its fixtures are looked up then."""
-    if collector.config.pluginmanager.hasplugin(CELLS):
+    plugins = collector.config.pluginmanager
+    if plugins.hasplugin(DATA):
         return
     if collector.get_closest_marker("cells") is not None or _has_mark(obj):
-        from benchgate.pytest_plugin import cell_hooks
+        from benchgate.pytest_plugin import cell_hooks, data_fixtures
 
-        cell_hooks.activate(collector.config)
+        if not plugins.hasplugin(CELLS):
+            cell_hooks.activate(collector.config)
+        data_fixtures.register(collector.session)
 
 
 @pytest.hookimpl(optionalhook=True)

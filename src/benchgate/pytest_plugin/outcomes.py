@@ -53,5 +53,8 @@ def _skip_reason(report: Any) -> str:
 
 
 def _one_line(error: object) -> str:
+    if isinstance(error, pytest.FixtureLookupError):
+        # Its own text is its arguments, an object among them.
+        return f"fixture {error.argname!r} not found; pytest --fixtures lists what there is"
     lines = str(error).strip().splitlines()
     return lines[0][:500] if lines else type(error).__name__

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from benchgate.core import DataError
 from benchgate.storage.reading import parse_lines, read_bytes
+from benchgate.tasks.dataset_folder import read_folder
 
 Item = TypeVar("Item")
 
@@ -35,7 +36,7 @@ class DataSet(Generic[Item]):
     total: int
     seed: int | None = None
 
-    option: ClassVar[str] = "--samples"
+    option: ClassVar[str] = "--cell-samples"
     kind: ClassVar[str] = "items"
 
     def __len__(self) -> int:
@@ -70,10 +71,14 @@ class DataSet(Generic[Item]):
     def from_jsonl(
         cls, path: Path, parse_entry: Callable[[Mapping[str, Any], str], Item], form: str, names: Iterable[str] = ()
     ) -> Self:
-        """The items of a file of one JSON object a line; see `from_bytes`. `names` are what could be given instead.
+        """The items of a file of one JSON object a line, see `from_bytes`, or of a folder of `datasets`, see
+        `read_folder`. `names` are what could be given instead.
 
         Raises DataError for a file that is missing, too large, empty, or has a broken line (naming it).
         """
+        if path.is_dir():
+            sha256, rows = read_folder(path, form)
+            return cls._of(tuple(parse_entry(row, place) for place, row in rows), path.name, sha256, str(path))
         known = "".join(f"{name!r}, " for name in names)
         raw = read_bytes(path, f"give {known}or a JSONL file of {cls.kind}")
         return cls.from_bytes(raw, path.stem, str(path), parse_entry, form)
@@ -85,6 +90,10 @@ class DataSet(Generic[Item]):
         """A JSONL file's bytes as a data set; one broken line refuses the whole file, so that n is never quietly
         smaller. `parse_entry(object, place)` makes the item or raises DataError; `form` shows what a line must be."""
         items = tuple(parse_entry(entry, place) for place, entry in parse_lines(raw, where, form))
+        return cls._of(items, name, hashlib.sha256(raw).hexdigest(), where)
+
+    @classmethod
+    def _of(cls, items: tuple[Item, ...], name: str, sha256: str, where: str) -> Self:
         if not items:
             raise DataError(f"{where}: no {cls.kind} in it; a score of nothing would mean nothing")
-        return cls(name, hashlib.sha256(raw).hexdigest(), items, len(items))
+        return cls(name, sha256, items, len(items))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,6 @@ from benchgate.core import DataError, schemes
 from benchgate.runtimes.gptq.calibration import BLOCK, calibration_blocks, calibration_sha256, calibration_texts
 from benchgate.runtimes.gptq.runtime import gptq_scheme
 from benchgate.tasks.causal_lm import passages
-
-CLOZE = Path(__file__).parents[3] / "fixtures" / "cloze.jsonl"
 
 
 def ngrams(text, n=8):
@@ -29,7 +26,7 @@ def tokenizer(text, add_special_tokens):
 
 
 def test_nothing_that_is_scored_is_calibrated_on():
-    scored = passages.load(CLOZE)
+    scored = passages.load("cloze")
     assert scored.sha256 != calibration_sha256()
     whole = [f"{context} {continuation}" for context, continuation in scored.items]
     assert not set(whole) & set(calibration_texts())
@@ -40,7 +37,7 @@ def test_nothing_that_is_scored_is_calibrated_on():
 
 
 def test_the_overlap_test_would_see_a_leak():
-    context, continuation = passages.load(CLOZE).items[3]
+    context, continuation = passages.load("cloze").items[3]
     assert ngrams(f"Something else. {context} {continuation}!") & ngrams(f"{context} {continuation}")
 
 

@@ -21,6 +21,7 @@ from benchgate.storage.artifacts import artifact
 from benchgate.tasks.causal_lm.models import HubModel, from_name
 from benchgate.tasks.causal_lm.passages import Passages
 from benchgate.tasks.causal_lm.task import PROMPT
+from tests.builders import tiny_language_model
 
 pytestmark = pytest.mark.backend("torch")
 VOCABULARY, CONTEXT = 128, 64
@@ -31,25 +32,7 @@ QUANTIZED = {"int8-dynamic": "Int8Tensor", "int8-weight-only": "Int8Tensor", "in
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """What `save_pretrained` writes: 2 layers of 64, tied embeddings, a word tokenizer of 128."""
-    import torch
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, tie_word_embeddings=True, initializer_range=0.3,
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("model") / "tiny-llama"
-    LlamaForCausalLM(config).save_pretrained(path)
-    words = {"<unk>": 0, **{word: i + 1 for i, word in enumerate(["the", "The", "and", "crew", "quiet", "west"])}}
-    words |= {f"w{i}": i for i in range(len(words), VOCABULARY)}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(path)
-    return path
+    return tiny_language_model(tmp_path_factory.mktemp("model") / "tiny-llama", VOCABULARY, CONTEXT)
 
 
 def compress(model, scheme):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchgate.core import DataError, InvalidOutput
+from benchgate.core.protocols import NeedsData
 from benchgate.storage.resumable import take_up
 from benchgate.tasks.causal_lm.passages import Passages, parse
 from benchgate.tasks.causal_lm.task import CausalLMTask, Score, score_logits, score_passages, summarize
@@ -207,10 +208,13 @@ def test_top_k_never_falls_with_k(scores):
     assert found["top1"].value <= found["top5"].value <= found["top10"].value
 
 
-def test_without_data_nothing_is_scored():
-    session = Session()
-    assert CausalLMTask().score(session, Words(), None) == {}
-    assert session.sizes == []
+def test_without_data_it_says_what_to_give():
+    task = CausalLMTask()
+    assert isinstance(task, NeedsData)
+    assert set(task.without_data) == {"top1", "perplexity"}
+    assert all(
+        reason.startswith("no passages: ") and "--cell-passages=FILE" in reason for reason in task.without_data.values()
+    )
 
 
 def test_the_task_scores_what_it_is_given():

@@ -3,8 +3,9 @@
 import pytest
 from PIL import Image
 
-from benchgate.core import DataError
+from benchgate.core import DataError, Unavailable
 from benchgate.tasks.detection import load_coco, photographs
+from benchgate.tasks.detection.data import chosen
 from tests.tasks.detection.helpers import detector, save, write_coco
 
 SIZES = [(40, 30), (40, 30), (50, 20)]
@@ -96,7 +97,7 @@ def test_nothing_left_is_an_error(coco):
 
 
 def test_missing_folders_say_what_to_do(tmp_path):
-    with pytest.raises(DataError, match=r"no such folder; pass --coco DIR"):
+    with pytest.raises(DataError, match=r"no such folder; pass --cell-coco DIR"):
         load_coco(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"no image folder in it, looked for val2017"):
         load_coco(tmp_path)
@@ -212,3 +213,14 @@ def test_two_images_of_one_id_are_refused(coco):
     save(folder, document)
     with pytest.raises(DataError, match="images: id 1 comes twice"):
         load_coco(folder)
+
+
+def test_a_suite_scores_the_folder_that_it_names(coco, monkeypatch):
+    monkeypatch.delenv("BENCHGATE_COCO", raising=False)
+    with pytest.raises(Unavailable, match=r"no COCO folder .* --cell-coco=DIR"):
+        chosen()
+    assert chosen(str(coco[0])).sha256 == load_coco(coco[0]).sha256
+    assert [photo.id for photo in chosen(str(coco[0]), images=2).photos] == [1, 2]
+    assert len(chosen(str(coco[0]), samples=1)) == 1
+    monkeypatch.setenv("BENCHGATE_COCO", str(coco[0]))
+    assert len(chosen()) == 3

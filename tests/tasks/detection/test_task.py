@@ -77,7 +77,7 @@ def test_class_list_of_another_length(folder):
 
 
 def test_score_needs_data():
-    with pytest.raises(DataError, match=r"data=load_coco"):
+    with pytest.raises(DataError, match="--cell-coco=DIR"):
         TASK.score(Answers(RIGHT), detector(), None)
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from benchgate.core import DataError
 from benchgate.storage import cache
-from benchgate.tasks.text2text.rewrites import load, normalise
-from fixtures import reformulation, reformulation_lexicon, reformulation_noise, reformulation_phrases
-from fixtures.reformulation_grammar import SEED, SIZES, Grammar, all_texts, generate
+from benchgate.tasks.text2text import reformulation, reformulation_lexicon, reformulation_noise, reformulation_phrases
+from benchgate.tasks.text2text.reformulation_grammar import SEED, SIZES, Grammar, all_texts, generate
+from benchgate.tasks.text2text.rewrites import load, normalise, to_jsonl
 
 GOLDEN = Path(__file__).parent / "golden_reformulations.txt"
 GRAMMAR = Grammar(SEED)
@@ -198,3 +198,16 @@ def test_the_splits_come_from_the_cache_the_second_time(monkeypatch):
 def test_a_split_that_there_is_not_is_refused_with_the_ones_there_are():
     with pytest.raises(DataError, match="unknown data split 'tset'; did you mean 'test'"):
         reformulation.load_split("tset")
+
+
+def test_a_suite_scores_a_sample_of_the_test_split_or_what_it_names(monkeypatch, tmp_path):
+    monkeypatch.setattr(reformulation, "SIZES", {"dev": 20, "test": 400})
+    monkeypatch.setattr(reformulation, "generate", lambda name: generate(name, n={"dev": 20, "test": 400}[name]))
+    found = reformulation.chosen()
+    assert (found.name, len(found), found.total) == ("reformulation-test", 300, 400)
+    assert len(reformulation.chosen("dev", 7)) == 7
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(to_jsonl(generate("dev", n=5)))
+    assert reformulation.chosen(str(path)).name == "mine"
+    with pytest.raises(DataError, match=r"none\.jsonl: cannot be read .* or a JSONL file of rewrites"):
+        reformulation.chosen("none.jsonl")

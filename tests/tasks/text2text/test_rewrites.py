@@ -110,10 +110,9 @@ def test_sizes_are_bounded(tmp_path, monkeypatch, limit, said):
         load(path)
 
 
-@pytest.mark.parametrize("name", ["absent.jsonl", "."])
-def test_a_file_that_cannot_be_read_is_named_with_what_to_give(tmp_path, name):
+def test_a_file_that_cannot_be_read_is_named_with_what_to_give(tmp_path):
     with pytest.raises(DataError, match=r"cannot be read .*or a JSONL file of rewrites"):
-        load(tmp_path / name)
+        load(tmp_path / "absent.jsonl")
 
 
 MANY = parse(lines(*({**GOOD, "id": str(i)} for i in range(100))), "many", "where")

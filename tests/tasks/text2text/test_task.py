@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from benchgate.core import DataError, InvalidOutput, default_inputs, operations, tasks
+from benchgate.core.protocols import NeedsData
 from benchgate.tasks.text2text.rewrites import Rewrite
 from benchgate.tasks.text2text.task import Text2TextTask, ask, generate, in_turn, reformulate
 from tests.tasks.text2text.fakes import FIRST, FakeModel, FakeSession, a_set
@@ -87,8 +88,12 @@ def test_scoring_asks_each_query_alone_with_its_context_and_sets_copying_beside(
     assert found["exact_match_copy"].value == pytest.approx(1 / 3)
 
 
-def test_without_data_there_is_no_score():
-    assert Text2TextTask().score(FakeSession(FakeModel()), FakeModel(), None) == {}
+def test_without_data_it_says_what_to_give():
+    task = Text2TextTask()
+    assert isinstance(task, NeedsData)
+    (reason,) = task.without_data.values()
+    assert reason.startswith("no rewrites: ")
+    assert "--cell-rewrites=FILE" in reason
 
 
 def test_answers_have_the_time_from_text_to_text(monkeypatch):

@@ -1,4 +1,4 @@
-"""Passages for last-word prediction: LAMBADA from the hub or a file, or any JSONL of the same form.
+"""Passages for last-word prediction: our own cloze set, LAMBADA from the hub, or any JSONL of the same form.
 
 A line is `{"context": ..., "continuation": ...}` or, as on the hub, `{"text": ...}`, whose last word is the target.
 LAMBADA: Paperno et al. 2016, https://arxiv.org/abs/1606.06031; the OpenAI variant keeps the original formatting.
@@ -29,6 +29,9 @@ LAMBADA = Asset(
     note="LAMBADA test set, OpenAI variant, 5,153 passages",
 )
 assets.add(LAMBADA)
+# Ours, written for this package: no part of any benchmark, and comparable with nothing but itself.
+CLOZE = Path(__file__).with_name("cloze.jsonl")
+SAMPLES = 100
 FORM = '{"context": "...", "continuation": "..."} or {"text": "..."}'
 
 
@@ -51,14 +54,23 @@ class Passages(DataSet[tuple[str, str]]):
 
 
 def load(source: str | Path) -> Passages:
-    """Passages from a JSONL file, or LAMBADA from the hub for `"lambada-openai"`.
+    """Passages from a JSONL file, our own set for `"cloze"`, or LAMBADA from the hub for `"lambada-openai"`.
 
     Raises DataError for a file that is missing, too large, empty, not UTF-8 or has a broken line (naming it),
     FetchError offline.
     """
     if str(source) == LAMBADA.name:
         return parse(fetch(LAMBADA).read_bytes(), LAMBADA.name, str(LAMBADA.path))
-    return Passages.from_jsonl(Path(source), _parse_entry, FORM, [LAMBADA.name])
+    path = CLOZE if str(source) == CLOZE.stem else Path(source)
+    return Passages.from_jsonl(path, _parse_entry, FORM, [CLOZE.stem, LAMBADA.name])
+
+
+def chosen(passages: str | None = None, samples: int | None = None) -> Passages:
+    """The passages that a suite's models are scored on: a sample of `load(passages)`, of our own set where None.
+
+    Raises as `load` does.
+    """
+    return load(passages or CLOZE.stem).sample(SAMPLES if samples is None else samples)
 
 
 def parse(raw: bytes, name: str, where: str) -> Passages:

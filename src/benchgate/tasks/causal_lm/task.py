@@ -27,6 +27,10 @@ PROMPT = (
     "carts to the deck. Nobody spoke much. The captain counted everything twice, wrote the numbers into a small green "
     "book and looked now and then at the sky, where a thin line of cloud was growing in the west. "
 )
+NO_PASSAGES = (
+    "no passages: give the test the fixture `passages` and write cell.measure(data=passages); --cell-passages=FILE "
+    "scores your own"
+)
 
 
 def prompt_tokens(model: Any, batch: int, length: int, text: str = PROMPT) -> np.ndarray:
@@ -204,6 +208,7 @@ class CausalLMTask:
     unit = "tokens"
     stepwise = True
     operations: ClassVar[Mapping[str, Any]] = {"prefill": prefill, "decode": decode, "generate": generate}
+    without_data: ClassVar[Mapping[str, str]] = dict.fromkeys(("top1", "perplexity"), NO_PASSAGES)
 
     def inputs(self, model: Any, params: Mapping[str, Any]) -> str:
         """The text that prompts are cut from, the same for every model."""
@@ -212,9 +217,9 @@ class CausalLMTask:
     def sample(self, model: Any, batch: int) -> np.ndarray:
         return prompt_tokens(model, batch, 128)
 
-    def score(self, session: LMSession, model: Any, data: Passages | None) -> Mapping[str, Metric]:
-        """Accuracy on `data`; none without it: there is no passage set that fits every model."""
-        return {} if data is None else summarize(score_passages(session, model, data), data)
+    def score(self, session: LMSession, model: Any, data: Passages) -> Mapping[str, Metric]:
+        """Top-k accuracy and perplexity on `data`."""
+        return summarize(score_passages(session, model, data), data)
 
     def fidelity(self, reference: LMSession, session: LMSession, model: Any, data: Passages) -> Mapping[str, Metric]:
         """KL divergence, top-1 agreement and change of log perplexity on every token of `data`."""

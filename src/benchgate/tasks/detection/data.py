@@ -5,13 +5,14 @@ Nothing is dropped silently: an image or annotation that cannot be used is an `E
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError
+from benchgate.core import DataError, Unavailable
 from benchgate.storage.describing import digest
 from benchgate.storage.digests import file_digest
 from benchgate.tasks.datasets import DataSet
@@ -76,7 +77,7 @@ class DetectionData(DataSet[Photo]):
         default_factory=weakref.WeakKeyDictionary, compare=False, repr=False
     )
 
-    option = "--images"
+    option = "--cell-images"
     kind = "images"
 
     @property
@@ -113,7 +114,7 @@ def load_coco(folder: Path | str, annotations: Path | str | None = None, limit: 
     document = read_annotations(source)
     excluded: list[Exclusion] = []
     if limit is not None and limit < 1:
-        raise DataError(f"at least 1 image is needed, got {limit}; give --images a number >= 1")
+        raise DataError(f"at least 1 image is needed, got {limit}; give --cell-images a number >= 1")
     entries = sorted(_usable_images(document, images, excluded), key=lambda entry: entry["id"])[:limit]
     if not entries:
         listing = "; ".join(map(str, excluded[:3]))
@@ -124,6 +125,21 @@ def load_coco(folder: Path | str, annotations: Path | str | None = None, limit: 
     return DetectionData(name, whole, photos, total, truth=document, excluded=tuple(excluded))
 
 
+def chosen(coco: str | None = None, images: int | None = None, samples: int | None = None) -> DetectionData:
+    """The images that a suite's detectors are scored on: of a COCO folder, which BENCHGATE_COCO names too.
+
+    The first `images` of them, or a sample. Raises Unavailable without a folder, DataError as `load_coco`.
+    """
+    folder = coco or os.environ.get("BENCHGATE_COCO")
+    if not folder:
+        raise Unavailable(
+            "no COCO folder to score detectors on; give one with --cell-coco=DIR "
+            "(`python -m benchgate.tasks.detection.download DIR` fetches the official archives)"
+        )
+    found = load_coco(folder, limit=images)
+    return found if samples is None else found.sample(samples)
+
+
 def _photo(entry: Mapping[str, Any], images: Path) -> Photo:
     path = images / entry["file_name"]
     size = entry["width"], entry["height"]
@@ -132,7 +148,7 @@ def _photo(entry: Mapping[str, Any], images: Path) -> Photo:
 
 def _first(folder: Path, candidates: Sequence[str], what: str, exists: Callable[[Path], bool]) -> Path:
     if not folder.is_dir():
-        raise DataError(f"COCO folder {folder}: no such folder; pass --coco DIR or set BENCHGATE_COCO")
+        raise DataError(f"COCO folder {folder}: no such folder; pass --cell-coco DIR or set BENCHGATE_COCO")
     for name in candidates:
         if exists(folder / name):
             return folder / name

@@ -63,7 +63,7 @@ def _get(archive: Archive, target: Path, folder: Path, get: Callable[..., Path])
         raise FetchError(
             f"{error}\n  With a network: python -m benchgate.tasks.detection.download {folder}\n"
             f"  Without: copy {target.name} into {folder} from a machine that has it and run the same command, "
-            "or pass a COCO folder that you have with --coco DIR"
+            "or pass a COCO folder that you have with --cell-coco DIR"
         ) from error
 
 
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
     except BenchgateError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"COCO val2017 is in {folder}; measure with: pytest benchmarks/test_detection.py --coco {folder}")
+    print(f"COCO val2017 is in {folder}; measure with: pytest benchmarks/test_detection.py --cell-coco {folder}")
     return 0
 
 

@@ -32,7 +32,7 @@ def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: s
     needs = _needed(evaluation.groups, Z * error, margin) if answer == "undecidable" else None
     return Verdict(
         answer, metric, value, base, share, low, high, evaluation.groups, "photographs", needs,
-        "paired bootstrap", "pass a larger set with --coco DIR",
+        "paired bootstrap", "pass a larger set with --cell-coco DIR",
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class Detection:
         """
         if data is None:
             raise DataError(
-                "detection needs data to be scored on: cell.measure(data=load_coco(DIR)), or "
+                "detection needs data to be scored on: cell.measure(data=coco), the fixture of --cell-coco=DIR, or "
                 "data=agreement_data(...) for photographs without annotations"
             )
         found = assess(session, model, data)

@@ -38,7 +38,7 @@ class Rewrite:
 class Rewrites(DataSet[Rewrite]):
     """A named set of examples."""
 
-    option = "--limit"
+    option = "--cell-samples (benchgate evaluate: --limit)"
     kind = "rewrites"
 
 

@@ -80,6 +80,10 @@ class Text2TextSession(Session, Protocol):
 
 # The thirds of the queries by source tokens, for timing by input length.
 LENGTHS = ("short", "medium", "long")
+NO_REWRITES = (
+    "no rewrites: give the test the fixture `reformulations` and write cell.measure(data=reformulations); "
+    "--cell-rewrites=FILE scores your own"
+)
 SAMPLE = Rewrite(("who wrote hamlet",), "when was it written", "when was hamlet written")
 
 
@@ -199,6 +203,7 @@ class Text2TextTask:
     unit = "queries"
     stepwise = True
     operations: ClassVar[Mapping[str, Callable[..., Work]]] = {"reformulate": reformulate, "generate": generate}
+    without_data: ClassVar[Mapping[str, str]] = {"exact_match": NO_REWRITES}
 
     def inputs(self, model: Text2TextModel, params: Mapping[str, Any]) -> Rewrites:
         raise DataError(
@@ -215,11 +220,8 @@ class Text2TextTask:
         """Source token ids of one short conversation, `batch` times."""
         return encode(model, [SAMPLE] * batch)
 
-    def score(self, session: Text2TextSession, model: Text2TextModel, data: Rewrites | None) -> Mapping[str, Metric]:
-        """The quality of the answers to `data`, each query asked alone, and what copying the query would have got;
-        nothing without data."""
-        if data is None:
-            return {}
+    def score(self, session: Text2TextSession, model: Text2TextModel, data: Rewrites) -> Mapping[str, Metric]:
+        """The quality of the answers to `data`, each query asked alone, and what copying the query would have got."""
         answers = [answer.text for answer in ask(session, model, data)]
         found = score_texts(answers, [example.reformulation for example in data])
         return {**found, "exact_match_copy": copied(data.items)}
