@@ -204,6 +204,10 @@ class CausalLMTask:
     unit = "tokens"
     stepwise = True
     operations: ClassVar[Mapping[str, Any]] = {"prefill": prefill, "decode": decode, "generate": generate}
+    headline = (
+        *("decode_tokens_per_s", "perplexity", "size_bytes", "prefill_tokens_per_s", "peak_rss_bytes"),
+        *("top1", "kl_mean", "ttft_s"),
+    )
 
     def inputs(self, model: Any, params: Mapping[str, Any]) -> str:
         """The text that prompts are cut from, the same for every model."""
