@@ -30,7 +30,7 @@ def headline(task: Task | None, metrics: Mapping[str, Metric]) -> tuple[str, ...
     """Return the names of the task's headline metrics that are in `metrics`, the most important first.
 
     For a task that states none, or where only others were measured, they are its first scores, the median, the size
-    on disk, the peak memory, the throughput and the 95th percentile.
+    on disk, the peak memory, the throughput and the 95th percentile; of metrics that are none of these the first.
     """
     stated: Sequence[str] = task.headline if isinstance(task, HasHeadline) else ()
     return tuple(name for name in stated if name in metrics) or _sensible(metrics)
@@ -38,4 +38,5 @@ def headline(task: Task | None, metrics: Mapping[str, Metric]) -> tuple[str, ...
 
 def _sensible(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
     scores = [name for name, found in metrics.items() if row_of(name, found).group == "accuracy"]
-    return (*scores[:SCORES], *(name for name in COMMON if name in metrics))
+    common = [name for name in COMMON if name in metrics]
+    return tuple(dict.fromkeys([*scores[:SCORES], *common])) or tuple(metrics)[:SCORES]

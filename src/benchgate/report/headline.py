@@ -14,11 +14,17 @@ def headline_rows(records: Iterable[Record]) -> list[Row]:
     """Return the metric table's rows of the headline metrics that the records of one model have, most important
     first."""
     known = list(records)
+    metrics = metrics_of(known)
+    return [row_of(name, metrics[name]) for name in headline(task_of_records(known, metrics), metrics)]
+
+
+def metrics_of(records: Iterable[Record]) -> dict[str, Metric]:
+    """Return the first figure of each metric that any record has."""
     metrics: dict[str, Metric] = {}
-    for record in known:
+    for record in records:
         for name, found in record.metrics.items():
             metrics.setdefault(name, found)
-    return [row_of(name, metrics[name]) for name in headline(task_of_records(known, metrics), metrics)]
+    return metrics
 
 
 def task_of_records(records: Sequence[Record], metrics: Mapping[str, Metric]) -> Task | None:
