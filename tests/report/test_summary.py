@@ -229,6 +229,7 @@ def test_figures_that_are_not_comparable_are_marked_and_not_related():
     assert "n/c" in row_of(text, "int8 torch")
     assert "2.00x" not in text
     assert "n/c not comparable" in text
+    assert "n/c: 1 figure: other threads: 2 -> 1" in drawn(found, 80, in_full=True)
 
 
 def test_a_floor_that_fails_and_a_failed_test_are_marked():

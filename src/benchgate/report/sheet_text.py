@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -208,7 +209,7 @@ def _text(entry: _Entry, marked: int, beside: int) -> Text:
 
 
 def below(sheet: Sheet, table: Drawn, every_row: bool) -> Iterator[str]:
-    """The line that counts what the table leaves out; none where it has all."""
+    """The line that counts what the table leaves out; in full, each reason why figures are not comparable."""
     parts = []
     if sheet.others and not every_row:
         parts.append(f"{_count(len(sheet.others), 'more row')} ({', '.join(map(visible, sheet.folded))}): -v")
@@ -218,6 +219,10 @@ def below(sheet: Sheet, table: Drawn, every_row: bool) -> Iterator[str]:
         parts.append(f"no room for: {_titles(table.without)}")
     if parts:
         yield "; ".join(parts)
+    if every_row:
+        pairs = [(row, column) for row in (*sheet.rows, *sheet.others) for column in sheet.columns]
+        reasons = Counter(why_not for pair in pairs if (why_not := sheet.held_against(*pair)[1]) is not None)
+        yield from (f"{marks.INCOMPARABLE}: {_count(n, 'figure')}: {visible(why)}" for why, n in reasons.items())
 
 
 def _titles(columns: Sequence[Row]) -> str:
