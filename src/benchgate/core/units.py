@@ -59,4 +59,4 @@ def factor(ratio: float) -> str:
 
 def share(part: float) -> str:
     """A part without a sign: `20 %`, `0.5 %`."""
-    return f"{100 * part:.3g} %"
+    return f"{100 * part:,.0f} %" if part >= 1 else f"{100 * part:.3g} %"
