@@ -8,12 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchgate import registration
 from benchgate.core import BenchgateError
 from benchgate.report.escape import visible
 from benchgate.report.grid import rendered
-from benchgate.report.summary import notes
+from benchgate.report.notes import notes
+from benchgate.report.summary import print_sheets
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record, read_records
+from benchgate.storage.project import working_folder
 
 # `--table NAME`: the function, records -> Grids, that makes it
 TABLES = {
@@ -24,7 +27,9 @@ TABLES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    parser.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: all metrics by model)")
+    parser.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: a summary by model)")
+    parser.add_argument("--full", action="store_true", help="all metrics, by cell")
+    parser.add_argument("-v", "--verbose", action="store_true", help="every row, every reason")
     parser.add_argument("--format", choices=("terminal", "markdown", "csv", "latex", "json"), default="terminal")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table")
 
@@ -36,10 +41,14 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         return _named_table(arguments, console, records, files)
     if arguments.out or arguments.format != "terminal":
         raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
-    for table in metric_tables(records, {}, console.width, files):
-        console.print(table)
-        console.print()
-    for line in notes(records):
+    if arguments.full:
+        for table in metric_tables(records, {}, console.width, files):
+            console.print(table)
+            console.print()
+    else:
+        registration.load_project(working_folder())
+        print_sheets(console, records, {}, arguments.verbose, files)
+    for line in notes(records, arguments.full or arguments.verbose):
         console.print(visible(line), soft_wrap=True)
     return 0
 
