@@ -1,5 +1,5 @@
-"""Models that are files: one of a runtime's own format, or a folder as transformers saves it (downloaded, local, or made
-from one file).
+"""Models that are files: one of a runtime's own format, or a folder as transformers saves it: downloaded, local, or
+made from one file.
 
 What decides them is the contents of that file or folder, whatever it is called and whatever revision was asked for.
 """
