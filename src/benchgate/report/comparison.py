@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchgate.core import Metric
-from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.core.metrics import TABLE, Row, group_order, row_of
 from benchgate.report.relations import Column, Figure, Line, Source, reference_of, related
 from benchgate.results import Record, ResultsError, read_records
 
@@ -83,8 +83,8 @@ def columns(lines: Sequence[Line]) -> list[Column]:
     operations = list(dict.fromkeys(column.operation for column in found))
     order = {name: position for position, name in enumerate(TABLE)}
 
-    def key(column: Column) -> tuple[int, int, int]:
-        group = GROUPS.index(rows[column.metric].group)
+    def key(column: Column) -> tuple[tuple[int, str], int, int]:
+        group = group_order(rows[column.metric].group)
         return group, operations.index(column.operation), order.get(column.metric, len(order))
 
     return sorted(found, key=key)
