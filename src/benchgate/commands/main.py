@@ -27,6 +27,7 @@ VERBS = {
     "history": "show each metric over stored runs, and the commits among which it changed",
     "bisect": "find the commit that made a cell worse, by git bisect with the gate side by side",
     "baseline": "keep good runs by name, and hold each run against one of them",
+    "recommend": "say which cell to ship under limits, why, and what would change the answer",
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",
