@@ -152,7 +152,7 @@ def test_parameters_are_chosen_by_at():
 def test_a_loss_needs_the_reference_and_a_model_with_the_figure():
     found = asked([replace(r, metrics={**r.metrics, "ap": metric("ap", 0.5)}) for r in THREE[1:]], losses=["1%"])
     assert all("no fp32 cell" in cell.why for cell in found.undecided)
-    with pytest.raises(BenchgateError, match="no accuracy of"):
+    with pytest.raises(BenchgateError, match="no accuracy among its headline metrics"):
         asked(THREE, losses=["1%"])
     with pytest.raises(BenchgateError, match="no cell of model 'eggs'"):
         asked(THREE, model="eggs")
@@ -166,6 +166,29 @@ def test_an_estimate_is_never_called_measured():
     assert found.winner == ""
     assert all(isinstance(c.candidate.figures[Wanted("packed_bytes")], Unknown) for c in found.undecided)
     assert len(found.undecided) == 3
+
+
+def test_the_front_needs_the_figure_that_is_asked_for():
+    loud = [replace(r, details={"threads": 4, "disturbed": ["a neighbour"]}) for r in THREE]
+    found = asked(loud)
+    assert [cell.beaten_by for cell in found.cells] == [None, None, None]
+    front = {cell.candidate.scheme: (cell.beaten_by, cell.surely) for cell in asked(THREE).cells}
+    assert front == {"fp32": (("fp16 torch", "int8 torch"), True), "fp16": ((), False), "int8": ((), False)}
+
+
+def test_a_loss_of_nothing_is_not_asked_to_be_a_gain():
+    figures = {"fp32": 0.5, "int8": 0.4}
+    records = [
+        replace(measured(scheme, time_of(1.0, 0.1), 9 if scheme == "fp32" else 4), key=scheme) for scheme in figures
+    ]
+    records = [
+        replace(r, metrics={**r.metrics, "ap": metric("ap", figures[r.cell["scheme"]], low=0.39, high=0.51)})
+        for r in records
+    ]
+    found = asked(records, losses=["0%"], by=SIZE)
+    assert found.winner == "fp32 torch"
+    assert found.change is not None
+    assert (found.change.looser, found.change.to) == (True, "int8 torch")
 
 
 @st.composite

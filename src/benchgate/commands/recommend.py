@@ -8,12 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchgate import registration
 from benchgate.commands.exits import UNUSABLE, WORSE
 from benchgate.core import BenchgateError
 from benchgate.report.recommend import Recommendation, recommend
 from benchgate.report.recommend_text import as_json, as_text
 from benchgate.report.recommend_words import figure_named, limits_of
 from benchgate.results import read_records
+from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
+    registration.load_project(working_folder())
     limits = limits_of(arguments.max, arguments.min, arguments.max_loss)
     by = figure_named(arguments.by) if arguments.by else None
     records = [record for path in dict.fromkeys(arguments.files) for record in read_records(path)]

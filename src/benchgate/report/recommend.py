@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,14 +11,13 @@ from typing import Literal
 from benchgate.core import BenchgateError
 from benchgate.report.dominance import Reading, apart, beats, ratio, surely_beats
 from benchgate.report.losses import more_needed
-from benchgate.report.pareto import ACCURACIES, SIZE, SPEEDS
+from benchgate.report.pareto import SIZE
 from benchgate.report.recommend_cells import Candidate, Measured, Unknown
 from benchgate.report.recommend_words import Limit, Wanted
 from benchgate.results import Record
 
 Kept = Literal["yes", "no", "cannot say"]
-# A perplexity is what is left where a model has none of the accuracies.
-LOSSES = (*ACCURACIES, "perplexity")
+SPEED_GROUPS, ACCURACY_GROUPS = ("time", "throughput"), ("accuracy",)
 
 
 @dataclass(frozen=True)
@@ -117,32 +117,28 @@ def _completed(
     measured: Measured, limits: Sequence[Limit], by: Wanted | None
 ) -> tuple[tuple[Limit, ...], Wanted] | str:
     """The limits and the figure to be best in with their metrics named, or the reason why this model has them not."""
-    best = by or next((Wanted(name) for name in SPEEDS if measured.has(name)), None)
-    if best is None:
-        return f"no figure of {', '.join(SPEEDS)}; name what to be best in with --by"
-    accuracy = _accuracy(measured)
+    speed, accuracy = measured.headline(SPEED_GROUPS), measured.headline(ACCURACY_GROUPS)
+    if by is None and not speed:
+        return "no time and no throughput among its headline metrics; name what to be best in with --by"
     if not accuracy and any(not limit.wanted.metric for limit in limits):
-        return f"no accuracy of {', '.join(LOSSES)}; name one: --max-loss NAME=1%"
+        return "no accuracy among its headline metrics; name one: --max-loss NAME=1%"
+    best = by or Wanted(speed)
     named = [replace(m, wanted=replace(m.wanted, metric=m.wanted.metric or accuracy)) for m in limits]
     lacking = [one.metric for one in (best, *(limit.wanted for limit in named)) if not measured.has(one.metric)]
     return f"no cell has {', '.join(dict.fromkeys(lacking))}" if lacking else (tuple(named), best)
 
 
-def _accuracy(measured: Measured) -> str:
-    return next((name for name in LOSSES if measured.has(name)), "")
-
-
 def _answer(
     model: str, device: str, measured: Measured, limits: tuple[Limit, ...], by: Wanted, at: Mapping[str, str]
 ) -> Recommendation:
-    accuracy = _accuracy(measured)
+    accuracy = measured.headline(ACCURACY_GROUPS)
     bounded = [limit.wanted for limit in limits]
     # A loss is paired, which its accuracy is not: it stands for it.
     known = [Wanted(name) for name in (accuracy, SIZE) if name and measured.has(name)]
     extra = [one for one in known if not any(one.metric == other.metric for other in bounded)]
     shown = tuple(dict.fromkeys([by, *bounded, *extra]))
     candidates = measured.candidates(shown, at)
-    cells = tuple(_placed([judged(candidate, limits, by) for candidate in candidates], shown))
+    cells = tuple(_placed([judged(candidate, limits, by) for candidate in candidates], shown, by))
     first, second = (*best(cells, by), None, None)[:2]
     lead = None
     if first is not None and second is not None:
@@ -230,13 +226,16 @@ def _tighter(candidates: Sequence[Candidate], limits: Sequence[Limit], now: str)
         figure = winner.reading(limit.wanted) if winner is not None else None
         if figure is not None:
             beyond = -math.inf if limit.at_most else math.inf
-            yield {i: math.nextafter(needed_bound(figure, limit), beyond)}
+            bound = math.nextafter(needed_bound(figure, limit), beyond)
+            # Nobody asks for a gain by a loss.
+            if bound >= 0 or not limit.wanted.lost:
+                yield {i: bound}
 
 
 def rounded(bound: float, up: bool) -> float:
     """The bound with three digits, not below it or not above it: one that people type."""
-    if bound == 0:
-        return 0.0
+    if abs(bound) < sys.float_info.min * 1e3:
+        return bound
     step = 10.0 ** (math.floor(math.log10(abs(bound))) - 2)
     found = (math.ceil if up else math.floor)(bound / step) * step
     # In decimal digits, which the product of a power of ten has not always.
@@ -263,9 +262,9 @@ def _surely_worse(ours: Reading | None, best: Reading | None) -> bool:
     return ours is not None and best is not None and apart(best, ours)
 
 
-def _placed(cells: Sequence[Judged], shown: Sequence[Wanted]) -> Iterator[Judged]:
-    """Each with the cells that beat it in all that is shown and that any cell has."""
-    axes = [one for one in shown if any(cell.candidate.reading(one) for cell in cells)]
+def _placed(cells: Sequence[Judged], shown: Sequence[Wanted], by: Wanted) -> Iterator[Judged]:
+    """Each with the cells that beat it in what is asked for and in all that is shown and that any cell has."""
+    axes = [one for one in shown if one == by or any(cell.candidate.reading(one) for cell in cells)]
     figures = {cell.candidate.name: [cell.candidate.reading(one) for one in axes] for cell in cells}
     whole = {name: [f for f in own if f is not None] for name, own in figures.items() if None not in own}
     for cell in cells:

@@ -16,6 +16,7 @@ from benchgate.core.metrics import row_of
 from benchgate.gate.comparable import BETWEEN_CELLS, comparable
 from benchgate.gate.disturbed import disturbance
 from benchgate.report.dominance import Reading
+from benchgate.report.headline import headline_rows
 from benchgate.report.losses import loss
 from benchgate.report.recommend_words import Wanted
 from benchgate.report.relations import Line, reference_of
@@ -81,6 +82,12 @@ class Measured:
 
     def has(self, metric: str) -> bool:
         return any(metric in record.metrics for record in self.records)
+
+    def headline(self, groups: Sequence[str]) -> str:
+        """The task's headline metric of these groups that most cells have, the first of equal ones; "" for none."""
+        names = [row.name for row in headline_rows(self.records) if row.group in groups]
+        cells = {name: sum(any(name in r.metrics for r in own) for own in self.by_cell.values()) for name in names}
+        return max(names, key=cells.__getitem__, default="")
 
     def candidates(self, wanted: Iterable[Wanted], at: Mapping[str, str]) -> list[Candidate]:
         """All of them, with these figures. `at` are parameters of what was timed, by name.

@@ -126,8 +126,9 @@ def _loss(text: str) -> Limit:
     name, sign, share = text.rpartition("=")
     wanted = figure_named(name) if sign else Wanted("", lost=True)
     bound = bound_of(share, "1", "--max-loss")
-    if not 0 <= bound < 1:
-        raise BenchgateError(f"--max-loss {text!r} is no share below the whole; write for example 1% or 0.01")
+    # A perplexity can lose more than the whole; without a sign `1` would be one percent for most.
+    if bound < 0 or (bound >= 1 and "%" not in share):
+        raise BenchgateError(f"--max-loss {text!r} is no share; write for example 1% or 0.01")
     if sign and wanted.row.group != "accuracy":
         raise BenchgateError(f"--max-loss {text!r}: {wanted.metric} is no accuracy; bound it with --max or --min")
     return Limit(Wanted(wanted.metric, lost=True), bound, True, f"--max-loss {name}".strip())

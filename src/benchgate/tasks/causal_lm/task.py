@@ -204,6 +204,7 @@ class CausalLMTask:
     unit = "tokens"
     stepwise = True
     operations: ClassVar[Mapping[str, Any]] = {"prefill": prefill, "decode": decode, "generate": generate}
+    pipeline_tag = "text-generation"
     headline = (
         *("decode_tokens_per_s", "perplexity", "size_bytes", "prefill_tokens_per_s", "peak_rss_bytes"),
         *("top1", "kl_mean", "ttft_s"),

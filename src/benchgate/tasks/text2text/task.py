@@ -199,6 +199,7 @@ class Text2TextTask:
     unit = "queries"
     stepwise = True
     operations: ClassVar[Mapping[str, Callable[..., Work]]] = {"reformulate": reformulate, "generate": generate}
+    pipeline_tag = "text2text-generation"
     headline = (
         *("exact_match", "latency_p95_s", "size_bytes", "throughput_per_s", "latency_mean_s"),
         *("peak_rss_bytes", "token_f1", "latency_p99_s"),
