@@ -66,7 +66,7 @@ def _why(answer: Recommendation) -> Iterator[str]:
         lead = answer.lead
         ends = "" if lead.low == lead.high else f" [{three_digits(lead.low)}, {three_digits(lead.high)}]"
         factor = f"{three_digits(lead.value)}x{ends}"
-        apart = "" if answer.told_apart else "; their intervals meet: either will do"
+        apart = "" if answer.told_apart else "; their intervals meet: not told apart"
         yield f"why: {answer.by} {factor} of the next, {answer.next}{apart}"
 
 
@@ -75,7 +75,7 @@ def _changes(answer: Recommendation) -> Iterator[str]:
     if change is None:
         yield "no other bounds give another answer" if answer.limits else "no limits were given"
         return
-    to = change.to or "nothing keeps it then"
+    to = change.to or "no cell is shown to keep it then"
     news = " and ".join(
         f"{_typed(limit, bound)} (now {told(limit.bound, limit.wanted)})" for limit, bound in change.limits
     )
