@@ -12,6 +12,7 @@ from importlib import import_module
 from types import ModuleType
 
 from benchgate import __version__
+from benchgate.commands.completing import complete, name_values, words
 from benchgate.commands.exits import INTERRUPTED, UNUSABLE
 from benchgate.core import BenchgateError
 from benchgate.report.escape import lines
@@ -48,7 +49,7 @@ CHATTER = ("torchao", "torch.utils._pytree")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Whatever goes wrong is one message on standard error and exit code 2: 1 means worse."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    given = words(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in given[:1] or bool(os.environ.get(DEBUG))
     try:
         return _run(given)
@@ -69,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     chosen = next((word for word in given if not word.startswith("-")), "")
     module = import_module(f"benchgate.commands.{chosen}") if chosen in VERBS else None
-    arguments = _parser(chosen, module).parse_args(given)
+    parser = _parser(chosen, module)
+    complete(parser)
+    arguments = parser.parse_args(given)
     # Without a verb of the table the parser has ended the command.
     assert module is not None
     from benchgate.report.terminal import Terminal
@@ -89,6 +92,7 @@ def _parser(chosen: str, module: ModuleType | None) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text)
         if name == chosen and module is not None:
             module.add_arguments(verb)
+            name_values(verb)
     return parser
 
 

@@ -21,8 +21,8 @@ from benchgate.storage.project import working_folder
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON of `pytest --benchmark-json`")
     most, least = "at most that: rss=500MB, latency=20ms, size=100MB", "at least that: decode=20, ap=35%%"
-    parser.add_argument("--max", action="append", default=[], metavar="NAME=VALUE", help=most)
-    parser.add_argument("--min", action="append", default=[], metavar="NAME=VALUE", help=least)
+    parser.add_argument("--max", action="append", default=[], metavar="METRIC=VALUE", help=most)
+    parser.add_argument("--min", action="append", default=[], metavar="METRIC=VALUE", help=least)
     parser.add_argument(
         "--max-loss",
         action="append",
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]SHARE",
         help="the share of the fp32 cell's accuracy that may be lost: 1%%, perplexity=5%%",
     )
-    parser.add_argument("--by", metavar="NAME", help="what to be best in: latency, decode, size (default: the speed)")
+    parser.add_argument("--by", metavar="METRIC", help="what to be best in: latency, decode, size (default: the speed)")
     parser.add_argument("--at", action="append", default=[], metavar="NAME=VALUE", help="what was timed: context=512")
-    parser.add_argument("--model", metavar="NAME", help="this one only")
+    parser.add_argument("--model", metavar="MODEL", help="this one only")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
 
 
