@@ -39,8 +39,7 @@ def test_the_shell_is_told(line: str, found: set[str], tmp_path: Path) -> None:
     assert set(completed(line, tmp_path)) == found
 
 
-def test_a_line_that_is_run_is_not_the_shells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COMP_LINE", "benchgate report x")
-    assert words(["gate", "a", "b"]) == ["gate", "a", "b"]
-    monkeypatch.setenv("_ARGCOMPLETE", "1")
-    assert words(["gate", "a", "b"]) == ["report", "x"]
+def test_the_words_are_those_up_to_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_LINE", "benchgate report x y")
+    monkeypatch.setenv("COMP_POINT", str(len("benchgate report x")))
+    assert words() == ["report", "x"]

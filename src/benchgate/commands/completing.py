@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from benchgate.core import BenchgateError, models, runtimes, schemes
 
-# Set by the shell while it completes a line.
-ASKED, LINE, POINT = "_ARGCOMPLETE", "COMP_LINE", "COMP_POINT"
+# The line that is completed, and where in it.
+LINE, POINT = "COMP_LINE", "COMP_POINT"
 
 
 def _metrics() -> Iterable[str]:
@@ -40,30 +40,21 @@ NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
 }
 
 
-def words(given: Sequence[str]) -> list[str]:
-    """Return the words of the line that the shell completes, or else those that were `given`."""
-    if ASKED not in os.environ:
-        return list(given)
+def words() -> list[str]:
+    """Return the words of the line that the shell completes, up to where it does."""
     line = os.environ.get(LINE, "")
     return line[: int(os.environ.get(POINT) or len(line))].split()[1:]
 
 
-def complete(parser: argparse.ArgumentParser) -> None:
-    """Answer the shell and end the process, where it asks."""
-    if ASKED not in os.environ:
-        return
+def complete(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Answer the shell and end the process. The arguments of `verb` whose placeholder stands for names list them."""
     import argcomplete
 
-    argcomplete.autocomplete(parser)
-
-
-def name_values(verb: argparse.ArgumentParser) -> None:
-    """Give each argument whose placeholder stands for names the function that lists them."""
-    if ASKED not in os.environ:
-        return
-    for action in verb._actions:
+    verbs = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for action in verbs.choices[verb]._actions if verb in verbs.choices else ():
         if (listed := NAMES.get(str(action.metavar))) is not None:
-            action.completer = _completer(listed)  # type: ignore[attr-defined]
+            action.completer = _completer(listed)
+    argcomplete.autocomplete(parser)
 
 
 def _completer(listed: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:

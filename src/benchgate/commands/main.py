@@ -12,7 +12,6 @@ from importlib import import_module
 from types import ModuleType
 
 from benchgate import __version__
-from benchgate.commands.completing import complete, name_values, words
 from benchgate.commands.exits import INTERRUPTED, UNUSABLE
 from benchgate.core import BenchgateError
 from benchgate.report.escape import lines
@@ -43,13 +42,19 @@ VERBS = {
     "train": "train a model of this folder into the cache; an interrupted run goes on",
 }
 DEBUG = "BENCHGATE_DEBUG"
+# Set by the shell while it completes a line.
+COMPLETING = "_ARGCOMPLETE"
 # Loggers of libraries that speak up when they are imported: of CUDA kernels that a CPU build has not, of types.
 CHATTER = ("torchao", "torch.utils._pytree")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Whatever goes wrong is one message on standard error and exit code 2: 1 means worse."""
-    given = words(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if COMPLETING in os.environ:
+        from benchgate.commands.completing import words
+
+        given = words()
     debug = "--debug" in given[:1] or bool(os.environ.get(DEBUG))
     try:
         return _run(given)
@@ -71,7 +76,10 @@ def _run(given: Sequence[str]) -> int:
     chosen = next((word for word in given if not word.startswith("-")), "")
     module = import_module(f"benchgate.commands.{chosen}") if chosen in VERBS else None
     parser = _parser(chosen, module)
-    complete(parser)
+    if COMPLETING in os.environ:
+        from benchgate.commands.completing import complete
+
+        complete(parser, chosen)
     arguments = parser.parse_args(given)
     # Without a verb of the table the parser has ended the command.
     assert module is not None
@@ -92,7 +100,6 @@ def _parser(chosen: str, module: ModuleType | None) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text)
         if name == chosen and module is not None:
             module.add_arguments(verb)
-            name_values(verb)
     return parser
 
 
