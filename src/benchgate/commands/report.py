@@ -13,6 +13,7 @@ from benchgate.core import BenchgateError
 from benchgate.report.escape import visible
 from benchgate.report.grid import rendered
 from benchgate.report.notes import notes
+from benchgate.report.stored_formats import FORMATS, formatted
 from benchgate.report.summary import print_sheets
 from benchgate.report.tables import metric_tables
 from benchgate.results import Record, read_records
@@ -23,6 +24,8 @@ TABLES = {
     "training": "benchgate.report.training:training_tables",
     "latency": "benchgate.report.latency:latency_tables",
 }
+# The formats of a particular table.
+GRID_FORMATS = ("terminal", "markdown", "csv", "latex", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: a summary by model)")
     parser.add_argument("--full", action="store_true", help="all metrics, by cell")
     parser.add_argument("-v", "--verbose", action="store_true", help="every row, every reason")
-    parser.add_argument("--format", choices=("terminal", "markdown", "csv", "latex", "json"), default="terminal")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table")
+    parser.add_argument("--format", choices=("terminal", *FORMATS), default="terminal")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table or a --format")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -39,8 +42,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     records, files = [record for record, _ in named], [file for _, file in named] if len(arguments.files) > 1 else []
     if arguments.table:
         return _named_table(arguments, console, records, files)
-    if arguments.out or arguments.format != "terminal":
-        raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
+    if arguments.format != "terminal":
+        registration.load_project(working_folder())
+        return _written(formatted(arguments.format, records, files), arguments.out, console)
+    if arguments.out:
+        raise BenchgateError(f"--out needs a --format of {', '.join(FORMATS)}, or a --table: {', '.join(TABLES)}")
     if arguments.full:
         for table in metric_tables(records, {}, console.width, files):
             console.print(table)
@@ -54,14 +60,20 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _named_table(arguments: argparse.Namespace, console: Console, records: list[Record], files: list[str]) -> int:
+    if arguments.format not in GRID_FORMATS:
+        raise BenchgateError(f"--table has no --format {arguments.format}; give one of {', '.join(GRID_FORMATS)}")
     module, _, name = TABLES[arguments.table].partition(":")
     text = rendered(getattr(import_module(module), name)(records, files), arguments.format, console.width)
-    if arguments.out is None:
+    return _written(text, arguments.out, console)
+
+
+def _written(text: str, out: Path | None, console: Console) -> int:
+    if out is None:
         print(text, end="")
-    else:
-        try:
-            arguments.out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise BenchgateError(f"cannot write {arguments.out}: {error.strerror}; give --out another place") from error
-        console.print(str(arguments.out), soft_wrap=True)
+        return 0
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchgateError(f"cannot write {out}: {error.strerror}; give --out another place") from error
+    console.print(str(out), soft_wrap=True)
     return 0

@@ -40,6 +40,7 @@ class Detection:
     unit = "images"
 
     operations: ClassVar[Mapping[str, Callable[..., Work]]] = {"inference": inference, "end_to_end": end_to_end}
+    pipeline_tag = "object-detection"
     headline = (
         *("ap", "agreement_ap", "inference_s", "size_bytes", "latency_median_s", "peak_rss_bytes"),
         *("ap50", "agreement_ap50", "latency_p90_s"),
