@@ -1,4 +1,4 @@
-"""`benchgate report`: the tables of stored results."""
+"""`benchgate report`: the tables of stored results, or one page of them."""
 
 from __future__ import annotations
 
@@ -20,27 +20,49 @@ TABLES = {
     "training": "benchgate.report.training:training_tables",
     "latency": "benchgate.report.latency:latency_tables",
 }
+# Ending of --out without --table -> the function, (files, path), that writes it
+PAGES = {".html": "benchgate.report.page:write"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--table", choices=sorted(TABLES), help="one particular table (default: all metrics by model)")
     parser.add_argument("--format", choices=("terminal", "markdown", "csv", "latex", "json"), default="terminal")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE",
+        help=f"write a page of everything ({', '.join(PAGES)}); with --table that table",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
+    if arguments.out and not arguments.table:
+        return _page(arguments, console)
     named = [(record, str(path)) for path in arguments.files for record in read_records(path)]
     records, files = [record for record, _ in named], [file for _, file in named] if len(arguments.files) > 1 else []
     if arguments.table:
         return _named_table(arguments, console, records, files)
-    if arguments.out or arguments.format != "terminal":
-        raise BenchgateError(f"--format and --out need a --table of: {', '.join(sorted(TABLES))}")
+    if arguments.format != "terminal":
+        raise BenchgateError(f"--format needs a --table of: {', '.join(sorted(TABLES))}")
     for table in metric_tables(records, {}, console.width, files):
         console.print(table)
         console.print()
     for line in notes(records):
         console.print(visible(line), soft_wrap=True)
+    return 0
+
+
+def _page(arguments: argparse.Namespace, console: Console) -> int:
+    out: Path = arguments.out
+    if out.suffix not in PAGES:
+        raise BenchgateError(
+            f"cannot write {out}: a page's name ends in {', '.join(PAGES)}; for one table add "
+            f"--table {' or '.join(sorted(TABLES))}"
+        )
+    if arguments.format != "terminal":
+        raise BenchgateError(f"--format needs a --table of: {', '.join(sorted(TABLES))}; a page has one format")
+    module, _, name = PAGES[out.suffix].partition(":")
+    getattr(import_module(module), name)(arguments.files, out)
+    console.print(str(out), soft_wrap=True)
     return 0
 
 
