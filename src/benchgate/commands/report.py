@@ -1,4 +1,4 @@
-"""`benchgate report`: the tables of stored results."""
+"""`benchgate report`: the tables of stored results, or one page of them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ TABLES = {
 }
 # The formats of a particular table.
 GRID_FORMATS = ("terminal", "markdown", "csv", "latex", "json")
+# Ending of --out without --table -> the function, (files, path), that writes it
+PAGES = {".html": "benchgate.report.page:write"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="all metrics, by cell")
     parser.add_argument("-v", "--verbose", action="store_true", help="every row, every reason")
     parser.add_argument("--format", choices=("terminal", *FORMATS), default="terminal")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; with --table or a --format")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE",
+        help=f"write a page of everything there ({', '.join(PAGES)}); with --table or a --format that",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
+    if arguments.out and not arguments.table and arguments.format == "terminal":
+        return _page(arguments, console)
     named = [(record, str(path)) for path in arguments.files for record in read_records(path)]
     records, files = [record for record, _ in named], [file for _, file in named] if len(arguments.files) > 1 else []
     if arguments.table:
@@ -45,8 +52,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.format != "terminal":
         registration.load_project(working_folder())
         return _written(formatted(arguments.format, records, files), arguments.out, console)
-    if arguments.out:
-        raise BenchgateError(f"--out needs a --format of {', '.join(FORMATS)}, or a --table: {', '.join(TABLES)}")
     if arguments.full:
         for table in metric_tables(records, {}, console.width, files):
             console.print(table)
@@ -56,6 +61,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         print_sheets(console, records, {}, arguments.verbose, files)
     for line in notes(records, arguments.full or arguments.verbose):
         console.print(visible(line), soft_wrap=True)
+    return 0
+
+
+def _page(arguments: argparse.Namespace, console: Console) -> int:
+    out: Path = arguments.out
+    if out.suffix not in PAGES:
+        raise BenchgateError(
+            f"cannot write {out}: a page's name ends in {', '.join(PAGES)}; else give a --format of "
+            f"{', '.join(FORMATS)}, or a --table: {', '.join(sorted(TABLES))}"
+        )
+    module, _, name = PAGES[out.suffix].partition(":")
+    getattr(import_module(module), name)(arguments.files, out)
+    console.print(str(out), soft_wrap=True)
     return 0
 
 

@@ -59,6 +59,11 @@ def compare(paths: Sequence[Path], by: By | None = None) -> Comparison:
     """All figures of the files. Raises ResultsError for what `read_sources` refuses, and for a cell that two files
     hold where `by` does not keep them apart."""
     sources, skipped = read_sources(paths)
+    return compared(sources, skipped, by)
+
+
+def compared(sources: Sequence[Source], skipped: Sequence[Record], by: By | None = None) -> Comparison:
+    """All figures of what was read. Raises ResultsError as `compare` does."""
     places: dict[str, str] = {}
     lines: list[Line] = []
     for source in sources:
@@ -66,7 +71,7 @@ def compare(paths: Sequence[Path], by: By | None = None) -> Comparison:
             _place(lines, record, source, _place_of(record, source, by, places))
     if not lines:
         raise ResultsError(
-            f"{', '.join(map(str, paths))}: no measured cell in it; see `benchgate report` for the reasons"
+            f"{', '.join(str(s.path) for s in sources)}: no measured cell in it; see `benchgate report` for the reasons"
         )
     return Comparison([related(line, lines) for line in lines], places, skipped)
 
