@@ -9,8 +9,9 @@ from typing import Any
 
 from benchgate.gate.findings import failing, how_to_confirm
 from benchgate.report.grid import Grid
+from benchgate.report.notes import notes
 from benchgate.report.page_content import Content, plain
-from benchgate.report.summary import SAID, not_compared, notes
+from benchgate.report.summary import SAID, not_compared
 from benchgate.report.training import COMPILED, training_tables
 from benchgate.results import Record
 
