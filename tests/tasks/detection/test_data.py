@@ -1,5 +1,8 @@
 """COCO folders with every fault of the issue: an error or a named exclusion, never a silently lower AP."""
 
+import pickle
+
+import cloudpickle
 import pytest
 from PIL import Image
 
@@ -145,6 +148,19 @@ def test_the_data_is_known_by_its_images_and_annotations(coco):
     assert load_coco(folder, limit=2).describe()["n"] == 2
     Image.new("RGB", (40, 30)).save(folder / "val2017" / "1.jpg")
     assert load_coco(folder).describe()["sha256"] != before["sha256"]
+
+
+def test_a_process_of_a_cell_is_sent_the_data_without_what_was_evaluated_here(coco):
+    class Session:
+        """What a WeakKeyDictionary takes."""
+
+    data, session = load_coco(coco[0]), Session()
+    data.evaluations[session] = "found"
+    sent = pickle.loads(cloudpickle.dumps(data))
+    assert (sent.sha256, sent.truth) == (data.sha256, data.truth)
+    assert (sent.photos[0].pixels() == data.photos[0].pixels()).all()
+    assert len(sent.evaluations) == 0
+    assert data.evaluations[session] == "found"
 
 
 def test_a_sample_has_the_truth_of_its_images_only(coco):

@@ -80,6 +80,13 @@ class DetectionData(DataSet[Photo]):
     option = "--cell-images"
     kind = "images"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields that a cell's process is sent: the evaluations' sessions are of this process alone."""
+        return {name: value for name, value in self.__dict__.items() if name != "evaluations"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, evaluations=weakref.WeakKeyDictionary())
+
     @property
     def photos(self) -> tuple[Photo, ...]:
         return self.items
