@@ -13,7 +13,7 @@
   const table = data.table, AXES = table.axes.length;
   const collator = new Intl.Collator("en", { numeric: true });
   const words = table.rows.map((row) => row.a.join(" ").toLowerCase());
-  const state = { text: "", chosen: {}, group: table.columns.some((column) => column.main) ? "main" : "all", sort: null, down: false, page: 0, size: 50 };
+  const state = { text: "", chosen: {}, group: table.columns.some((column) => column.main) ? "main" : "all", sort: null, down: false, page: 0, size: 25 };
   let shown = [];
 
   // An axis on which all rows are alike stands above the table.
@@ -103,7 +103,7 @@
     });
     const groups = [...new Set(table.columns.map((column) => column.group))];
     choice("metrics", [...(state.group === "main" ? [["main", "main"]] : []), ["all", "all"], ...groups.map((group) => [group, group])], (value) => { state.group = value; });
-    choice("rows a page", [["50", 50], ["200", 200], ["all", Infinity]], (value) => { state.size = Number(value); });
+    choice("rows a page", [["25", 25], ["100", 100], ["all", Infinity]], (value) => { state.size = Number(value); });
     form.addEventListener("submit", (event) => event.preventDefault());
   }
   filters();
