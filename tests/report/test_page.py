@@ -97,7 +97,7 @@ def test_no_name_can_end_the_data():
 def test_the_verdict_is_first_and_names_what_is_worse(page):
     assert "Worse. new.json is worse than old.json" in page.text
     assert page.text.index("Worse.") < page.text.index("All cells and metrics")
-    assert "size_bytes regressed: 100 -> 200 (+100.0%)" in page.text
+    assert "size_bytes regressed: 100 B -> 200 B, +100 %, allowed 1 %" in page.text
 
 
 def test_one_file_says_that_there_is_nothing_to_compare(tmp_path):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from benchgate.core.metrics import row_of
+from benchgate.core.metrics import OTHER, row_of
 from benchgate.core.protocols import Task
 from benchgate.core.words import Metric
 
 # For a task that states none, after its own first scores.
 COMMON = ("latency_median_s", "size_bytes", "peak_rss_bytes", "throughput_per_s", "latency_p95_s")
 SCORES = 2
+# A task's own score without a row is in the group of others.
+SCORED = ("accuracy", OTHER)
 
 
 @runtime_checkable
@@ -37,6 +39,6 @@ def headline(task: Task | None, metrics: Mapping[str, Metric]) -> tuple[str, ...
 
 
 def _sensible(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
-    scores = [name for name, found in metrics.items() if row_of(name, found).group == "accuracy"]
+    scores = [name for name, found in metrics.items() if row_of(name, found).group in SCORED]
     common = [name for name in COMMON if name in metrics]
     return tuple(dict.fromkeys([*scores[:SCORES], *common])) or tuple(metrics)[:SCORES]
