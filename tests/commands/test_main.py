@@ -230,7 +230,7 @@ def test_gate_in_a_subfolder_reads_the_projects_rows_and_tolerances(base, tmp_pa
     """A metric of the project's own is in no table before its conftest is loaded."""
     (tmp_path / "pyproject.toml").write_text("[tool.benchgate.gate]\nspam_per_egg = 0.5\n")
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["spam_rows_of_a_test"]\n')
-    row = "benchgate.metric_row(benchgate.Row('spam_per_egg', '1', 'higher', 'throughput', 'spam'))\n"
+    row = "benchgate.metric_row(benchgate.Row('spam_per_egg', '1', 'higher', 'spam', 'spam'))\n"
     (tmp_path / "spam_rows_of_a_test.py").write_text("import benchgate\n" + row)
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for name, value in (("base.json", 10.0), ("worse.json", 4.0), ("good.json", 6.0)):
