@@ -65,6 +65,20 @@ def test_recurrent_against_parallel(cell, length, batch):
 
 
 @pytest.mark.full
+@pytest.mark.cells(model="rewrite-transformer", scheme=["fp32", "int8-dynamic"], runtime="onnxruntime")
+@pytest.mark.cells(model="rewrite-transformer", runtime="torch")
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_parallel_in_turn_with_recurrent(cell, length, batch):
+    """The transformer's time as a multiple of the LSTM's, calls in turn: what load there is meets both alike."""
+    asked = {"inputs": queries(), "length": length, "batch": batch}
+    cell.measure("generate", meters=(), **asked)
+    other = replace(cell.cell, model="rewrite-lstm")
+    found = cell.against(other, "generate", limits=Limits(pairs=PAIRS), **asked)
+    assert found.ratio.n >= PAIRS
+
+
+@pytest.mark.full
 @pytest.mark.cells(
     model=["rewrite-transformer", "rewrite-lstm"], scheme=["fp32", "int8-dynamic"], runtime="onnxruntime"
 )

@@ -13,6 +13,7 @@ FILES = (
     "pytest_plugin/test_against.py",
     "pytest_plugin/test_bad_surroundings.py",
     "pytest_plugin/test_changed_content.py",
+    "pytest_plugin/test_foreign_table.py",
     "pytest_plugin/test_gate.py",
     "pytest_plugin/test_good_citizen.py",
     "pytest_plugin/test_matrix_runs.py",

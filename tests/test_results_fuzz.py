@@ -33,7 +33,7 @@ from benchgate.report.comparison_formats import show
 from benchgate.report.escape import visible
 from benchgate.report.grid import rendered
 from benchgate.report.latency import latency_tables
-from benchgate.report.summary import notes
+from benchgate.report.notes import notes
 from benchgate.report.tables import metric_tables
 from benchgate.report.training import training_tables
 from benchgate.report.verdicts import print_findings, write_junit

@@ -1,16 +1,17 @@
-"""The contract of a runtime, as a suite to run on one's own: what benchgate relies on and its own runtimes pass.
+"""Contracts as suites to run on one's own runtimes, models and tasks: what benchgate relies on and its own pass.
 
 ::
 
     def test_contract(tmp_path):
+        check_model(MyModel())
+        check_task(MyTask(), MyModel(), runtime=MyRuntime(), data=examples)
         check_runtime(MyRuntime(), MyModel(), folder=tmp_path)
 """
 
 from __future__ import annotations
 
 import gc
-import math
-import pickle
+import tempfile
 import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from benchgate.core import Model, Runtime, Scheme, schemes, support, tasks
+from benchgate.core import Model, Runtime, Scheme, Task, contracts, runtimes, schemes, support, tasks
+from benchgate.core.contracts import ContractBroken, demand, leaves, numbers
 from benchgate.core.transformed import for_build, for_load
 from benchgate.machine.packages import missing_packages
 
+__all__ = ["Contract", "ContractBroken", "check_model", "check_runtime", "check_task"]
 # A device that no runtime can have.
 NO_DEVICE = "abacus"
-
-
-class ContractBroken(AssertionError):
-    """A runtime that does not do what benchgate relies on; the message says what it must do."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,26 @@ def check_runtime(
     rebuilt_differs: str = "",
     refused: Sequence[str] = (),
 ) -> list[str]:
-    """Build, load, run and close `model` in the empty `folder`; see Contract for the arguments.
+    """Check what benchgate relies on of a runtime: build, load, run and close `model` in the empty `folder`.
 
-    Without `call` the session is called with the task's sample of two items, and each item alone must give the same.
-    Returns what could not be checked and why. Raises ContractBroken.
+    Args:
+        runtime: It needs rows of support for the model's task and the scheme.
+        model: A small one.
+        folder: An empty one, as `tmp_path`.
+        scheme: The name of a scheme.
+        call, alone, rebuilt_differs, refused: See Contract. Without `call` the session is called with the task's
+            sample of two items, and each item alone must give the same.
+
+    Returns:
+        What could not be checked, and why.
+
+    Raises:
+        ContractBroken: With a sentence that says what was expected.
+
+    Example::
+
+        def test_my_runtime(tmp_path):
+            check_runtime(Plain(), Net(), folder=tmp_path, refused=["int8-dynamic"])
     """
     if call is None:
         inputs = tasks[model.task].sample(model, 2)
@@ -79,29 +94,91 @@ def check_runtime(
     )
     _can_be_asked(contract)
     _refuses_with_reasons(contract)
-    _can_be_sent(contract)
+    contracts.can_be_sent(runtime, model)
     path = _builds(contract)
     _runs(contract, path)
     _closes(contract, path)
     return contract.notes
 
 
-def _demand(holds: bool, what: str) -> None:
-    if not holds:
-        raise ContractBroken(what)
+def check_model(model: Model, *, rebuilt_differs: str = "") -> list[str]:
+    """Check what benchgate relies on of a model: its names, its file or two builds, structure and calibration inputs.
+
+    Args:
+        model: It need not be registered, its task must be.
+        rebuilt_differs: The reason why two builds differ in their weights, "" where they must not.
+
+    Returns:
+        What could not be checked, and why.
+
+    Raises:
+        ContractBroken: With a sentence that says what was expected.
+
+    Example::
+
+        def test_my_model():
+            check_model(Net())
+    """
+    contracts.named(model, "model")
+    contracts.model_says_what_it_is(model)
+    contracts.model_has_a_source(model)
+    contracts.can_be_sent(model)
+    contracts.model_calibrates(model)
+    return contracts.model_builds(model, rebuilt_differs)
+
+
+def check_task(
+    task: Task, model: Model, *, runtime: Runtime | str, scheme: str = "fp32", inputs: Any = None, data: Any = None
+) -> list[str]:
+    """Check what benchgate relies on of a task: its sample, operations and scores on a model that `runtime` runs.
+
+    Args:
+        task: It must be registered under its name, for the runtime to be found.
+        model: A small one of the task.
+        runtime: What builds and loads the model, an object or a name.
+        scheme: The name of a scheme.
+        inputs, data: What operations run on and what is scored, the task's own where None.
+
+    Returns:
+        What could not be checked, and why.
+
+    Raises:
+        ContractBroken: With a sentence that says what was expected.
+
+    Example::
+
+        def test_my_task():
+            check_task(Pictures(), Net(), runtime="onnxruntime", data=photographs)
+    """
+    engine = runtimes[runtime] if isinstance(runtime, str) else runtime
+    contracts.named(task, "task")
+    demand(model.task == task.name, f"{task.name}: the model is for this task; {model.name} is for {model.task}")
+    contracts.task_says_what_it_is(task)
+    contracts.task_samples(task, model)
+    reason = missing_packages(engine.needs) or support.refusal(model, schemes[scheme], engine)
+    demand(reason is None, f"{engine.name} runs {model.name} in {scheme} here; {reason}")
+    with tempfile.TemporaryDirectory() as folder:
+        engine.build(for_build(model, schemes[scheme]), schemes[scheme], Path(folder))
+        session = engine.load(Path(folder), for_load(model, schemes[scheme]), "cpu", 1)
+        try:
+            notes = contracts.task_works(task, model, session, inputs)
+            return notes + contracts.task_scores(task, model, session, data)
+        finally:
+            session.close()
 
 
 def _can_be_asked(contract: Contract) -> None:
     runtime = contract.runtime
-    _demand(bool(runtime.name) and bool(runtime.format), "a runtime has a name and a format, both text")
-    _demand(
+    contracts.named(runtime, "runtime")
+    demand(bool(runtime.format), f"{runtime.name}: format is a text, the name of its artifact's file format")
+    demand(
         all(isinstance(k, str) and isinstance(v, str) for k, v in support.all_needs(runtime).items()),
         f"{runtime.name}: needs maps import names to extras, got {dict(runtime.needs)!r}",
     )
     reason = missing_packages(runtime.needs) or runtime.missing(contract.device)
-    _demand(reason is None, f"{runtime.name} cannot run here: {reason}")
+    demand(reason is None, f"{runtime.name} cannot run here: {reason}")
     told = runtime.missing(NO_DEVICE)
-    _demand(
+    demand(
         told is None or (isinstance(told, str) and bool(told) and "\n" not in told),
         f"{runtime.name}: missing({NO_DEVICE!r}) is None or one line, got {told!r}",
     )
@@ -110,24 +187,14 @@ def _can_be_asked(contract: Contract) -> None:
 def _refuses_with_reasons(contract: Contract) -> None:
     runtime, model = contract.runtime, contract.model
     reason = support.refusal(model, contract.scheme, runtime)
-    _demand(reason is None, f"{runtime.name} refuses {model.name} in {contract.scheme.name}: {reason}; add its rows")
+    demand(reason is None, f"{runtime.name} refuses {model.name} in {contract.scheme.name}: {reason}; add its rows")
     for name in contract.refused:
         told = support.refusal(model, schemes[name], runtime)
-        _demand(told is not None, f"{runtime.name} takes {name}, which was said to be refused")
-        _demand(
+        demand(told is not None, f"{runtime.name} takes {name}, which was said to be refused")
+        demand(
             isinstance(told, str) and runtime.name in told and "\n" not in told,
             f"{runtime.name}: the refusal of {name} must be one line that names the runtime, got {told!r}",
         )
-
-
-def _can_be_sent(contract: Contract) -> None:
-    for what in (contract.runtime, contract.model):
-        try:
-            pickle.dumps(what)
-        except Exception as error:
-            raise ContractBroken(
-                f"{type(what).__name__} cannot be sent to a process of its own ({error}); define it in a module"
-            ) from error
 
 
 def _builds(contract: Contract) -> Path:
@@ -137,13 +204,14 @@ def _builds(contract: Contract) -> Path:
         folder.mkdir()
         runtime.build(source, contract.scheme, folder)
     first, second = (_files(folder) for folder in folders)
-    _demand(bool(first), f"{runtime.name}: build wrote no file into the folder it was given")
+    demand(bool(first), f"{runtime.name}: build wrote no file into the folder it was given")
+    demand(any(first.values()), f"{runtime.name}: the artifact's size is > 0 bytes, build wrote empty files")
     differing = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
     if contract.rebuilt_differs:
-        _demand(bool(differing), f"{runtime.name}: two builds are equal, rebuilt_differs is not needed any more")
+        demand(bool(differing), f"{runtime.name}: two builds are equal, rebuilt_differs is not needed any more")
         contract.notes.append(f"two builds are not compared: {contract.rebuilt_differs}")
     else:
-        _demand(not differing, f"{runtime.name}: two builds of one model differ in {', '.join(differing)}; say why")
+        demand(not differing, f"{runtime.name}: two builds of one model differ in {', '.join(differing)}; say why")
     return folders[0]
 
 
@@ -161,11 +229,11 @@ def _runs(contract: Contract, path: Path) -> None:
     for threads in (1, 2):
         session = _load(contract, path, threads)
         try:
-            outputs = _numbers(contract.call(session))
-            _demand(outputs.size > 0, f"{name}: one call answered with nothing")
-            _demand(bool(np.isfinite(outputs).all()), f"{name}: NaN or infinity among the outputs of a sound model")
-            again = _numbers(contract.call(session))
-            _demand(np.array_equal(outputs, again), f"{name}: the same call answered otherwise the second time")
+            outputs = numbers(contract.call(session))
+            demand(outputs.size > 0, f"{name}: one call answered with nothing")
+            demand(bool(np.isfinite(outputs).all()), f"{name}: NaN or infinity among the outputs of a sound model")
+            again = numbers(contract.call(session))
+            demand(np.array_equal(outputs, again), f"{name}: the same call answered otherwise the second time")
             _describes(contract, session, threads)
             if contract.alone is not None:
                 _independent(contract, session)
@@ -176,17 +244,15 @@ def _runs(contract: Contract, path: Path) -> None:
 def _describes(contract: Contract, session: Any, threads: int) -> None:
     name = contract.runtime.name
     kernel, size = session.kernel, session.weights_bytes
-    _demand(
-        isinstance(kernel, Mapping) and bool(kernel), f"{name}: kernel is a mapping that says what runs: {kernel!r}"
-    )
-    _demand(
+    demand(isinstance(kernel, Mapping) and bool(kernel), f"{name}: kernel is a mapping that says what runs: {kernel!r}")
+    demand(
         size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0),
         f"{name}: weights_bytes is a positive int, or None where it is not known; got {size!r}",
     )
     if size is None:
         contract.notes.append("weights_bytes is not told")
     told = kernel.get("threads")
-    _demand(told in (None, threads), f"{name}: loaded with {threads} threads, its kernel says {told}")
+    demand(told in (None, threads), f"{name}: loaded with {threads} threads, its kernel says {told}")
     if told is None:
         contract.notes.append("the number of threads is not told in kernel['threads']")
 
@@ -194,13 +260,13 @@ def _describes(contract: Contract, session: Any, threads: int) -> None:
 def _independent(contract: Contract, session: Any) -> None:
     """Hold that an item's answer does not depend on what is in the batch beside it, beyond rounding."""
     assert contract.alone is not None
-    together = [np.asarray(leaf) for leaf in _leaves(contract.call(session))]
+    together = [np.asarray(leaf) for leaf in leaves(contract.call(session))]
     for item in range(len(together[0])):
-        single = [np.asarray(leaf) for leaf in _leaves(contract.alone(session, item))]
+        single = [np.asarray(leaf) for leaf in leaves(contract.alone(session, item))]
         for whole, one in zip(together, single, strict=True):
             scale = max(float(np.abs(whole).max()), 1e-12)
             error = float(np.abs(whole[item : item + 1] - one).max()) / scale
-            _demand(
+            demand(
                 error <= contract.tolerance,
                 f"{contract.runtime.name}: item {item} is answered otherwise alone than in a batch, by {error:.2g}",
             )
@@ -219,9 +285,9 @@ def _closes(contract: Contract, path: Path) -> None:
     gc.collect()
     dropped = [key for key in held if vars(session).get(key) is None]
     emptied = [key for key, value in vars(session).items() if isinstance(value, dict | list) and not value]
-    _demand(bool(dropped or emptied), f"{name}: close() let go of nothing; set the loaded model to None in it")
+    demand(bool(dropped or emptied), f"{name}: close() let go of nothing; set the loaded model to None in it")
     alive = sorted(key for key in dropped if key in watched and watched[key]() is not None)
-    _demand(not alive, f"{name}: close() drops {', '.join(alive)}, which something else still holds")
+    demand(not alive, f"{name}: close() drops {', '.join(alive)}, which something else still holds")
 
 
 def _may_be_watched(value: Any) -> bool:
@@ -232,17 +298,3 @@ def _may_be_watched(value: Any) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _leaves(outputs: Any) -> list[Any]:
-    if isinstance(outputs, Mapping):
-        return [leaf for value in outputs.values() for leaf in _leaves(value)]
-    if isinstance(outputs, list | tuple):
-        return [leaf for value in outputs for leaf in _leaves(value)]
-    return [outputs]
-
-
-def _numbers(outputs: Any) -> np.ndarray[Any, Any]:
-    """All numbers of an answer, one after the other."""
-    found = [np.asarray(leaf, dtype=np.float64).ravel() for leaf in _leaves(outputs)]
-    return np.concatenate(found) if found else np.array([math.nan])[:0]

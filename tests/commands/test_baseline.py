@@ -101,7 +101,7 @@ def test_the_offline_gate_holds_against_the_promoted_one(project, capsys):
         write_records(project / name, [a_record({"size_bytes": size})])
     assert cli.main(["gate", "before.json", "now.json"]) == 1
     out = capsys.readouterr().out
-    assert f"{KEY}: size_bytes drifted: 1 -> 1.018 (+1.8%)" in out
+    assert f"{KEY}: size_bytes drifted: 1 B -> 1.02 B, +1.8 %" in out
     assert "against promoted baseline 'v1' (aaaaaaaaaaaa)" in out
     (project / ".benchmarks/baselines/PROMOTED").write_text(json.dumps({"name": "v9", "sha256": ""}))
     assert cli.main(["gate", "before.json", "now.json"]) == cli.UNUSABLE

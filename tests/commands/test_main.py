@@ -43,7 +43,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("current", "options", "code", "said"),
     [
         ([record(101)], [], 0, "passed"),
-        ([record(102)], [], 1, "size_bytes regressed: 100 -> 102 (+2.0%), allowed 0.01 relative"),
+        ([record(102)], [], 1, "size_bytes regressed: 100 B -> 102 B, +2.0 %, allowed 1 %"),
         ([record(50)], [], 0, "size_bytes improved"),
         ([record(key="other")], [], 0, f"{KEY}: gone"),
         ([record(key="other")], ["--strict"], 1, "other: new"),
@@ -230,7 +230,7 @@ def test_gate_in_a_subfolder_reads_the_projects_rows_and_tolerances(base, tmp_pa
     """A metric of the project's own is in no table before its conftest is loaded."""
     (tmp_path / "pyproject.toml").write_text("[tool.benchgate.gate]\nspam_per_egg = 0.5\n")
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["spam_rows_of_a_test"]\n')
-    row = "benchgate.metric_row(benchgate.Row('spam_per_egg', '1', 'higher', 'accuracy', 'spam'))\n"
+    row = "benchgate.metric_row(benchgate.Row('spam_per_egg', '1', 'higher', 'spam', 'spam'))\n"
     (tmp_path / "spam_rows_of_a_test.py").write_text("import benchgate\n" + row)
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for name, value in (("base.json", 10.0), ("worse.json", 4.0), ("good.json", 6.0)):
@@ -239,4 +239,4 @@ def test_gate_in_a_subfolder_reads_the_projects_rows_and_tolerances(base, tmp_pa
     results = [run("gate", "../../base.json", f"../../{name}", cwd=tmp_path / "deep" / "er") for name in
                ("worse.json", "good.json")]  # fmt: skip
     assert [done.returncode for done in results] == [1, 0], results
-    assert "spam_per_egg regressed: 10 -> 4" in results[0].stdout
+    assert "spam_per_egg regressed: 10.0 -> 4, -60.0 %, allowed 50 %" in results[0].stdout

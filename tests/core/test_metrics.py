@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from benchgate.core import BenchgateError, Metric
-from benchgate.core.metrics import GROUPS, ROWS, TABLE, Row, add_row, metric, refusal, row_of
+from benchgate.core.metrics import GROUPS, OTHER, ROWS, TABLE, Row, add_row, group_order, metric, refusal, row_of
 from benchgate.gate.comparable import NEEDS, PARTS
 from benchgate.report.tables import HIDDEN
 
@@ -80,10 +81,39 @@ def test_a_suites_own_metric_is_gated_once_it_has_a_row(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("row", "absolute"),
+    [
+        (Row("spam", "1", "higher", "accuracy", "spam", 0.05), True),
+        (Row("spam", "1", "higher", "accuracy", "spam", 0.05, absolute=False), False),
+        (Row("spam", "1", "lower", "accuracy", "spam", 0.05), False),
+        (Row("spam", "points", "higher", "accuracy", "spam", 0.05), False),
+        (Row("spam", "1", "higher", "throughput", "spam", 0.05), False),
+        (Row("spam", "1", "lower", "accuracy", "spam", 0.05, absolute=True), True),
+    ],
+)
+def test_the_tolerance_of_an_accuracy_is_a_difference_unless_the_row_says_otherwise(row, absolute):
+    assert row.absolute is absolute
+    assert dataclasses.replace(row, tolerance=0.1).absolute is absolute
+
+
+def test_an_unregistered_metric_is_no_accuracy_and_any_group_may_be_made():
+    assert row_of("spam_index", Metric(1.0, "spam", "lower")).group == OTHER
+    own = Row("spam_g", "g", "lower", "footprint", "CO2", 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchgate.core.metrics.TABLE", dict(TABLE))
+        assert add_row(own) is own
+
+
+def test_a_group_of_ones_own_comes_last_in_the_order():
+    assert sorted(["footprint", "size", OTHER, "time"], key=group_order) == ["time", "size", OTHER, "footprint"]
+
+
+@pytest.mark.parametrize(
     ("row", "said"),
     [
         (Row("top1", "1", "higher", "accuracy", "mine"), "has a row already"),
         (Row("spam", "1", "higher", "acuracy", "spam"), "did you mean 'accuracy'"),
+        (Row("spam", "1", "higher", "", "spam"), "has no group"),
         (Row("spam", "1/s", "higher", "throughput", "spam", tolerance=1), "never fails, got 1"),
         (Row("spam", "s", "lower", "time", "spam", tolerance=-0.1), "a number >= 0"),
     ],

@@ -169,6 +169,53 @@ def test_a_registered_object_that_is_false_is_found():
     assert things["empty"] == []
 
 
+class Flips:
+    name, optional = "flips", True
+
+
+class Sized(Flips):
+    gives = ("flips",)
+
+    def __init__(self, size):
+        self.size = size
+
+
+class NoName:
+    name, optional, gives = None, True, ()
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (Flips, "class Flips is no meter: it has no gives; a meter is a class or an object with name, optional, gives"),
+        (Flips(), "an object of class Flips is no meter: it has no gives"),
+        ("flips", "'flips' is no meter: it has no name, optional, gives"),
+        (NoName, "class NoName is no meter: its name is None, not a text"),
+        (Sized, r"Sized: the class cannot be made without arguments .*benchgate.meter\(Sized\(...\)\)"),
+    ],
+)
+def test_what_is_no_such_thing_is_told_what_was_expected_and_given(item, said):
+    meters: Registry[object] = Registry("meter", ("optional", "gives"))
+    with pytest.raises(BenchgateError, match=said):
+        meters.add(item)
+    assert list(meters) == []
+
+
+@pytest.mark.parametrize(("given", "said"), [(Flips(), "an object of class Flips"), (Flips, "class Flips"), (3, "3")])
+def test_what_is_asked_for_by_something_else_than_its_name_is_told(given, said):
+    with pytest.raises(UnknownName, match=f"asked for by its name, which is a text; got {said}: register it"):
+        Registry("meter")[given]
+
+
+def test_a_class_with_the_members_of_a_dataclass_becomes_one():
+    class Big:
+        name, unrelated = "big", 7
+
+    things: Registry[Thing] = Registry("thing", data=Thing)
+    assert things.add(Big) is Big
+    assert things["big"] == Thing("big", 1)
+
+
 class Doubling:
     """A task without operations."""
 

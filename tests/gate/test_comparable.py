@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from benchgate.core.metrics import GROUPS, TABLE, metric
+from benchgate.core.metrics import GROUPS, OTHER, TABLE, Row, metric
 from benchgate.gate.comparable import BETWEEN_CELLS, NEEDS, PARTS, comparable, other_cell, same, unstable
 from benchgate.results import Record
 from tests.builders import MACHINE, a_record
 
 DOCS = Path(__file__).parents[2] / "docs"
-ROW = {group: next(row for row in TABLE.values() if row.group == group) for group in GROUPS}
+ROW = {group: Row("spam", "1", "lower", group, "spam") for group in GROUPS}
 DETAILS = {"threads": 4, "timer": "t", "data": {"n": 1}, "energy": {"source": "RAPL"}}
 CHANGES = {
     "version": {"version": "2"},
@@ -36,6 +36,13 @@ def test_each_part_parts_exactly_the_groups_that_need_it(group, part):
     assert comparable(ROW[group], record, record) is None
     assert (comparable(ROW[group], record, changed) is not None) is (part in NEEDS[group])
     assert comparable(ROW[group], record, changed, frozenset({part})) is None
+
+
+def test_a_group_of_ones_own_is_compared_as_other_is():
+    own = Row("spam_g", "g", "lower", "footprint", "CO2", 0.1)
+    for changed in CHANGES.values():
+        pair = a_record(details=DETAILS), replace(a_record(details=DETAILS), **changed)
+        assert comparable(own, *pair) == comparable(ROW[OTHER], *pair)
 
 
 def test_the_docs_have_the_same_table():

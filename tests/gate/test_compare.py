@@ -217,15 +217,19 @@ def test_a_metric_that_no_baseline_has_is_new_and_fails_not_even_strictly():
         (Finding("gone", "k"), "k: gone"),
         (
             Finding("regressed", "k", "latency_median_s", 0.015, 0.01, 0.2),
-            "latency_median_s regressed: 0.01 -> 0.015 (+50.0%), allowed 0.2 relative",
+            "latency_median_s regressed: 10.0 ms -> 15.0 ms, +50.0 %, allowed 20 %",
+        ),
+        (
+            Finding("regressed", "k", "latency_median_s", 1.23e-3, 26.6e-6, 0.2),
+            "latency_median_s regressed: 26.6 us -> 1.23 ms, +4,524 %, allowed 20 %",
         ),
         (
             Finding("regressed", "k", "top1", 0.5, 0.6, 0.01, absolute=True),
-            "top1 regressed: 0.6 -> 0.5 (-16.7%), allowed 0.01 absolute",
+            "top1 regressed: 0.600 -> 0.500, -0.1, allowed 0.01 absolute",
         ),
         (
             Finding("regressed", "k", "kl_mean", 0.5, 0.0, 0.1),
-            "kl_mean regressed: 0 -> 0.5, allowed 0.1 relative",
+            "kl_mean regressed: 0 -> 0.5, allowed 10 %",
         ),
         (
             Finding("not compared", "k", "ttft_s", 0.5, reason="other machine: cores 2 -> 8"),

@@ -10,7 +10,7 @@ from benchgate.gate.baselines import Baselines
 from benchgate.gate.disturbed import GROUPS, disturbance
 from benchgate.gate.findings import failing
 from benchgate.gate.policy import Policy, resolved
-from benchgate.report.summary import notes
+from benchgate.report.notes import notes
 from benchgate.report.tables import metric_tables
 from tests.builders import a_record
 

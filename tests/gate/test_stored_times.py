@@ -117,7 +117,7 @@ FOUND = [
     Finding("suspicious", "other", TIME, 1.4, 1.0, 0.2),
     Finding("unchanged", KEY, "size_bytes", 1.0, 1.0, 0.01),
 ]
-LINE = f"{TIME} suspicious: 1 -> 1.4 (+40.0%), allowed 0.2 relative, noise here 0.063 relative"
+LINE = f"{TIME} suspicious: 1 s -> 1.4 s, +40.0 %, allowed 20 %, noise here 6.3 %"
 
 
 def test_suspicious_findings_are_listed_by_cell_with_the_next_command():

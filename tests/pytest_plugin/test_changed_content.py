@@ -145,7 +145,7 @@ def test_it_is_measured_anew_and_compared(zoo, model):
     zoo.write(name, text.replace(old, new))
     result = zoo.run(*select, "--benchmark-compare=base.json", "--benchmark-json=new.json")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*accuracy regressed: 0.9 -> 0.6*"])
+    result.stdout.fnmatch_lines(["*accuracy regressed: 0.900 -> 0.600*"])
     before, now = (zoo.records(file)[key] for file in ("base.json", "new.json"))
     assert before["version"] == now["version"]
     assert before["details"]["content"] != now["details"]["content"]

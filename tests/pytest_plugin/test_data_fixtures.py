@@ -100,7 +100,7 @@ def test_without_data_the_summary_says_what_to_give(folder, suite):
                 cell.measure()["top1"]
         """
     )
-    result = suite.runpytest_inprocess(*INLINE, *FAST)
+    result = suite.runpytest_inprocess(*INLINE, *FAST, "-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["missing: top1 (1), perplexity (1): no passages: *cell.measure(data=passages)*"])
 

@@ -26,7 +26,7 @@ def light(monkeypatch):
 
 def test_where_nothing_can_be_read_a_record_and_a_summary_do_not_speak_of_energy(project, light):
     project.write("test_it.py", DEFAULTS)
-    result = project.run("--benchmark-json=out.json")
+    result = project.run("-v", "--benchmark-json=out.json")
     result.assert_outcomes(passed=1)
     record = project.records("out.json")[KEY]
     assert "energy" not in " ".join([*record["metrics"], *record["missing"], *record["details"]])

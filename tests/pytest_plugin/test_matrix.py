@@ -71,9 +71,9 @@ def registered():
 
 
 def test_a_runtime_with_a_task_of_its_own_takes_models_of_any_task():
-    runtimes.add(Training("train"))
     axes = {"model": ["spam"], "scheme": ["fp32"], "runtime": ["train"], "device": ["cpu"]}
-    assert [c.model for c in expand(axes, {"model": ["cam", "ham"]}).cells] == ["cam", "ham"]
+    with runtimes.extended(Training("train")):
+        assert [c.model for c in expand(axes, {"model": ["cam", "ham"]}).cells] == ["cam", "ham"]
     axes["runtime"] = ["plain"]
     assert [c.model for c in expand(axes, {"model": ["cam", "ham"]}).cells] == ["ham"]
 

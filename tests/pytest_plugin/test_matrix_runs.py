@@ -144,7 +144,7 @@ def test_marked(cell): ...
 """,
     )
     hint = "surely_absent is not installed; pip install 'benchgate[[]absent-extra]'"
-    result = project.run("-rs", "--benchmark-json=out.json")
+    result = project.run("-rs", "-v", "--benchmark-json=out.json")
     result.assert_outcomes(passed=1, skipped=4)
     result.stdout.fnmatch_lines_random([f"SKIPPED *: {hint}", "SKIPPED *: no FPGA card in this machine"])
     result.stdout.fnmatch_lines([f"skipped: 2 cells: {hint}"])

@@ -29,7 +29,7 @@ def test_small_steps_against_the_run_before_are_drift_and_offline_says_the_same(
     result = promoted.run(compare, "--benchmark-json=now.json", BYTES=101800)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
-        [f"FAILED {CELL} - *size_bytes drifted: 100004 -> 101804 *against promoted baseline 'v1' (unversioned)*"]
+        [f"FAILED {CELL} - *size_bytes drifted: 100 kB -> 102 kB*against promoted baseline 'v1' (unversioned)*"]
     )
     details = promoted.records("now.json")["test_speed[fake-a-fp32-fake-cpu]"]["details"]
     assert details["promoted"].startswith("v1@")

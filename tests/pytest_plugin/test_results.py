@@ -77,7 +77,7 @@ def test_what_becomes_of_a_cell(project, event, outcome, reason):
     # All that is known of it but the figures: a table has a row for it, a comparison its machine.
     assert (broken["operation"], broken["version"]) == ("", "1")
     assert broken["machine"] == fat["machine"]
-    assert broken["details"] == {"threads": fat["details"]["threads"]}
+    assert broken["details"] == {"threads": fat["details"]["threads"], "task": "faking"}
     assert (fat["outcome"], fat["reason"].splitlines()[0]) == ("failed", "too fat")
     assert fat["metrics"]["size_bytes"]["value"] == 1004
     # No timing of a broken measurement stays in pytest-benchmark's own list.
@@ -274,13 +274,13 @@ def test_the_summary_at_80_columns(project, monkeypatch):
     lines = plain.stdout.lines
     tables = lines[next(i for i, line in enumerate(lines) if "= benchgate =" in line) + 1 :]
     tables = tables[: next(i for i, line in enumerate(tables) if line.startswith("gate:"))]
-    assert any("first call" in line for line in tables)
-    assert any("size" in line for line in tables)
+    assert any("median" in line for line in tables)
+    assert sum(line.startswith(tuple(names)) for line in tables) == 2
     assert max(map(len, tables)) <= 80, max(tables, key=len)
     assert "\x1b" not in plain.stdout.str()
     colour = project.run(*arguments, "--benchmark-compare=one.json", "--color=yes", SPIN=0.0004, **settings)
     summary = colour.stdout.str().partition(" benchgate ")[2]
-    assert re.search(r"\x1b\[[0-9;]*33m\+\d+", summary), "a suspicious time's delta is yellow"
+    assert re.search(r"\x1b\[[0-9;]*33m *\+\d+", summary), "a suspicious time's delta is yellow"
 
 
 MANY = '@pytest.mark.parametrize("context", [2048], ids=["long"])\n'

@@ -237,4 +237,4 @@ def test_a_rerun_does_not_take_back_a_regression(rerunning):
     project.write("test_it.py", FLAKY.replace("WORSE", worse).replace("ASSERT", ""))
     result = project.run("--reruns=1", "--benchmark-compare=base.json", process=True)
     assert result.ret == FAILED
-    result.stdout.fnmatch_lines(["*a rerun does not take that back: accuracy regressed: 0.9 -> 0.5 *"])
+    result.stdout.fnmatch_lines(["*a rerun does not take that back: accuracy regressed: 0.900 -> 0.500*"])

@@ -40,7 +40,7 @@ def test_a_slower_time_passes_is_said_with_the_next_command_and_fails_strictly(f
     result.stdout.fnmatch_lines(
         [
             "gate: * 2 suspicious*",
-            "  test_it.py::test_speed?fake-a-fp32*: latency_median_s suspicious: 1e-09 -> *, allowed 0.2 *, noise *",
+            "  test_it.py::test_speed?fake-a-fp32*: latency_median_s suspicious: 1 ns -> *, allowed 20 %, noise *",
             "  suspicious: 2 times of 2 cells: *`pytest ... --benchmark-compare --gate-confirm main`",
         ]
     )

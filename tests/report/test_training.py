@@ -204,7 +204,7 @@ def test_the_command_prints_and_writes_the_table(results, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "csv"], "--format and --out need a --table of: "),
+        (["--out", "t.csv"], "else give a --format of markdown, "),
         (["--table", "training", "--out", "/no/such/folder/t.csv"], "cannot write /no/such/folder/t.csv"),
     ],
 )

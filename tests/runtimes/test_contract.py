@@ -172,7 +172,7 @@ def test_a_sound_runtime_passes_and_what_it_does_not_tell_is_noted(tmp_path):
 def test_who_breaks_the_contract_is_told_how(case, tmp_path, monkeypatch):
     runtime, said = BREAKS[case]
     if case != "pickle":
-        monkeypatch.setattr("benchgate.testing.pickle.dumps", lambda given: b"")
+        monkeypatch.setattr("benchgate.core.contracts.pickle.dumps", lambda given: b"")
     with pytest.raises(ContractBroken, match=said):
         check_runtime(runtime(), Net(), folder=tmp_path)
 

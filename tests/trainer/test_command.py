@@ -14,7 +14,7 @@ import pytest
 
 from benchgate.core import BenchgateError
 from benchgate.trainer.train import Changes, train
-from tests.trainer.tiny import LSTM, partials
+from tests.trainer.tiny import LSTM, T5, partials
 
 pytestmark = pytest.mark.backend("torch")
 ROOT = Path(__file__).parents[2]
@@ -104,11 +104,19 @@ def test_a_sweep_measures_each_batch_size_apart(command):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["tiny-lst"], "did you mean 'tiny-lstm'?"),
+        (["tiny-lst"], "did you mean 'tiny-lstm' or"),
         (["tiny-lstm", "--device", "warp"], "unknown device 'warp'; known: cpu, cuda, mps"),
         (["tiny-lstm", "--batch", "0"], "batch 0 must be above 0"),
         (["tiny-lstm", "--sweep", "16,x"], "--sweep 16,x: whole numbers above 0"),
         (["tiny-lstm", "--steps", "1", "--epochs", "1"], "not allowed with argument"),
+        (["tiny-lstm", "--teacher", "tiny-lst"], "did you mean 'tiny-lstm' or"),
+        (["tiny-lstm", "--teacher", "tiny-lstm"], "tiny-lstm cannot be its own teacher"),
+        (["tiny-lstm", "--teacher", "tiny-t5"], "tiny-t5 is not trained; benchgate train tiny-t5"),
+        (["tiny-lstm", "--teacher", "tiny-t5", "--temperature", "-1"], "--temperature -1 must be above 0"),
+        (["tiny-lstm", "--teacher", "tiny-t5", "--sweep", "8"], "--sweep measures training without a teacher"),
+        (["tiny-lstm", "--teacher", "tiny-t5", "--distill", "sequence", "--soft-weight", "1"], "is for soft targets"),
+        (["tiny-lstm", "--distill", "soft"], "--distill is for learning from another model; name it: --teacher MODEL"),
+        (["tiny-lstm", "--temperature", "2"], "--temperature is for learning from another model"),
     ],
 )
 def test_what_cannot_be_trained_is_one_message(arguments, said, capsys, monkeypatch):
@@ -116,7 +124,7 @@ def test_what_cannot_be_trained_is_one_message(arguments, said, capsys, monkeypa
     from benchgate.commands import main as cli
 
     monkeypatch.setattr("benchgate.commands.suite.load", lambda names, parts: None)
-    with models.replaced(LSTM):
+    with models.replaced(LSTM, T5):
         try:
             code = cli.main(["train", *arguments])
         except SystemExit as left:

@@ -28,6 +28,7 @@ VERBS = {
     "history": "show each metric over stored runs, and the commits among which it changed",
     "bisect": "find the commit that made a cell worse, by git bisect with the gate side by side",
     "baseline": "keep good runs by name, and hold each run against one of them",
+    "recommend": "say which cell to ship under limits, why, and what would change the answer",
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",
@@ -43,6 +44,8 @@ VERBS = {
     "train": "train a model of this folder into the cache; an interrupted run goes on",
 }
 DEBUG = "BENCHGATE_DEBUG"
+# Set by the shell while it completes a line.
+COMPLETING = "_ARGCOMPLETE"
 # Loggers of libraries that speak up when they are imported: of CUDA kernels that a CPU build has not, of types.
 CHATTER = ("torchao", "torch.utils._pytree")
 
@@ -50,6 +53,10 @@ CHATTER = ("torchao", "torch.utils._pytree")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Whatever goes wrong is one message on standard error and exit code 2: 1 means worse."""
     given = list(sys.argv[1:] if argv is None else argv)
+    if COMPLETING in os.environ:
+        from benchgate.commands.completing import words
+
+        given = words()
     debug = "--debug" in given[:1] or bool(os.environ.get(DEBUG))
     try:
         return _run(given)
@@ -70,7 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     chosen = next((word for word in given if not word.startswith("-")), "")
     module = import_module(f"benchgate.commands.{chosen}") if chosen in VERBS else None
-    arguments = _parser(chosen, module).parse_args(given)
+    parser = _parser(chosen, module)
+    if COMPLETING in os.environ:
+        from benchgate.commands.completing import complete
+
+        complete(parser, chosen)
+    arguments = parser.parse_args(given)
     # Without a verb of the table the parser has ended the command.
     assert module is not None
     from benchgate.report.terminal import Terminal

@@ -18,10 +18,13 @@ from benchgate.core import BenchgateError, models
 from benchgate.machine.devices import devices
 from benchgate.report.units import human
 from benchgate.trainer import history
+from benchgate.trainer.distillation import WAYS, Teaching
 from benchgate.trainer.models import TrainedModel, read_report
 from benchgate.trainer.recipe import Recipe
 from benchgate.trainer.sweep import Speed, measure
 from benchgate.trainer.train import Changes, Watch, train
+
+_SETTINGS = {"--temperature": "temperature", "--soft-weight": "weight"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,16 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="of weights and order")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda or mps (default: cpu; with --sweep: all there are)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for the loss curve (default: training/MODEL)")
+    parser.add_argument("--teacher", metavar="MODEL", help="a trained model to learn from")
+    parser.add_argument(
+        "--distill", choices=list(WAYS), help="from the teacher's probabilities (soft, the default) or its answers"
+    )
+    parser.add_argument("--temperature", type=float, metavar="T", help="of soft targets (default: 2)")
+    parser.add_argument(
+        "--soft-weight", type=float, metavar="W", help="share of the soft targets in the loss (default: 0.9)"
+    )
     parser.add_argument("--sweep", metavar="N,N,...", help="train nothing: measure some steps at each of these batches")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    suite.load([arguments.model], [arguments.device])
-    model = models[arguments.model]
-    if not isinstance(model, TrainedModel):
-        known = [found.name for found in models.values() if isinstance(found, TrainedModel)]
-        raise BenchgateError(f"{model.name} is not trained here; models that are: {', '.join(known) or 'none'}")
+    suite.load([name for name in (arguments.model, arguments.teacher) if name is not None], [arguments.device])
+    model, teaching = _trainable(arguments.model), _teaching(arguments)
     changes = Changes(arguments.steps, arguments.epochs, arguments.batch, arguments.lr, arguments.seed)
     if arguments.sweep is not None:
         here = [device.name for device in devices.values() if device.missing() is None]
@@ -51,13 +59,39 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         _print(console, [speed.as_dict() for speed in speeds], arguments.json, _SWEEP_NOTE)
         return 0
     with _progress(model.name) as watch:
-        folder = train(model, changes, arguments.device or "cpu", watch)
+        folder = train(model, changes, arguments.device or "cpu", watch, teaching)
     report = read_report(folder)
     speed = Speed.of_run(report)
     for path in _curve(report, arguments.out or Path("training") / model.name):
         print(f"benchgate: {path}", file=sys.stderr)
     _print(console, [speed.as_dict() | _outcome(report, folder)], arguments.json, _outcome_line(report, folder))
     return 0
+
+
+def _trainable(name: str) -> TrainedModel:
+    """Raises BenchgateError for a model that is unknown, or not one of those that are trained here."""
+    model = models[name]
+    if not isinstance(model, TrainedModel):
+        known = [found.name for found in models.values() if isinstance(found, TrainedModel)]
+        raise BenchgateError(f"{model.name} is not trained here; models that are: {', '.join(known) or 'none'}")
+    return model
+
+
+def _teaching(arguments: argparse.Namespace) -> Teaching | None:
+    """The teacher that was asked for. Raises BenchgateError for options that do not belong together."""
+    numbers = {"--temperature": arguments.temperature, "--soft-weight": arguments.soft_weight}
+    soft = {option: value for option, value in numbers.items() if value is not None}
+    given = [*(["--distill"] if arguments.distill else []), *soft]
+    if arguments.teacher is None:
+        if given:
+            raise BenchgateError(f"{given[0]} is for learning from another model; name it: --teacher MODEL")
+        return None
+    if arguments.sweep is not None:
+        raise BenchgateError("--sweep measures training without a teacher; leave out --teacher")
+    if soft and arguments.distill == "sequence":
+        raise BenchgateError(f"{next(iter(soft))} is for soft targets; leave it out, or write --distill soft")
+    settings = {_SETTINGS[option]: value for option, value in soft.items()}
+    return WAYS[arguments.distill or "soft"](_trainable(arguments.teacher), **settings)
 
 
 def _batches(text: str) -> list[int]:
@@ -119,15 +153,20 @@ _SWEEP_NOTE = "Each row is a fresh process; the epoch time is estimated from the
 
 def _outcome(report: dict[str, Any], folder: Path) -> dict[str, Any]:
     names = ("version", "parameters", "best_step", "dev_exact_match", "dev_samples", "seconds")
-    return {name: report[name] for name in names} | {"folder": str(folder)}
+    return {name: report[name] for name in names} | {"distillation": report.get("distillation"), "folder": str(folder)}
 
 
 def _outcome_line(report: dict[str, Any], folder: Path) -> str:
     return (
-        f"{report['model']} {report['version']}: {report['parameters']:,} parameters, dev exact match "
+        f"{report['model']} {report['version']}{_taught(report)}: {report['parameters']:,} parameters, dev exact match "
         f"{report['dev_exact_match']:.3f} (n={report['dev_samples']}) at step {report['best_step']}, "
         f"{human(report['seconds'], 's')} of training\n{folder}"
     )
+
+
+def _taught(report: dict[str, Any]) -> str:
+    taught = report.get("distillation")  # reports of before there were teachers have none
+    return "" if taught is None else f", taught by {taught['teacher']} {taught['version']} ({taught['way']})"
 
 
 def _print(console: Console, rows: Sequence[dict[str, Any]], as_json: bool, note: str) -> None:

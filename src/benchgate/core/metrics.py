@@ -1,15 +1,18 @@
 """The metric table: one row a metric, read by the gate, the tables, the plots and the docs.
 
 `tolerance` is the relative change for the worse that the gate lets pass (None: shown, never gated). `absolute` marks
-tolerances that are differences, not ratios (accuracies near 0 would make ratios meaningless). `slack` is a difference
+tolerances that are differences, not ratios (accuracies near 0 would make ratios meaningless): where a row does not say,
+those of accuracies that are shares, higher is better, are. `slack` is a difference
 that never counts, however small the baseline is: rounding is no regression of a KL of exactly 0. `signed` marks figures
-that may be below 0. `group` decides what must be equal before two figures are compared: see gate/comparable.py.
+that may be below 0. `group` decides what must be equal before two figures are compared: see gate/comparable.py. Groups
+are open; one that benchgate does not know is compared as "other" is.
 `noise` (relative) and `suspect` are in the rows of a record only: the change that noise of the machine explains, that
 a worse figure may be no more than a worse hour: see gate/stored_times.py.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +23,23 @@ from benchgate.core.words import Better, Metric
 
 @dataclass(frozen=True)
 class Row:
-    """One metric: its unit, direction, group and column title, and what the gate lets pass."""
+    """One metric: its unit, direction, group and column title, and what the gate lets pass.
+
+    Args:
+        name: As `Task.score` and `Reading.metrics` have it.
+        unit: SI where there is one; "1" for a share.
+        better: "lower" or "higher".
+        group: One of GROUPS, or a name of your own.
+        title: Of the column in tables.
+        tolerance: The change for the worse that the gate lets pass; None is shown and never gated.
+        absolute: The tolerance is a difference (0.02 is two points), not a share of the baseline (0.02 is 2 %). Left
+            out: a difference where the group is "accuracy", the unit "1" and higher is better.
+        slack, signed: See the module.
+
+    Example::
+
+        benchgate.metric_row(Row("recall", "1", "higher", "accuracy", "recall", 0.02))  # two points
+    """
 
     name: str
     unit: str
@@ -28,11 +47,17 @@ class Row:
     group: str
     title: str
     tolerance: float | None = None
-    absolute: bool = False
+    # None is never seen from outside: it is decided when the row is made.
+    absolute: bool = None  # type: ignore[assignment]
     slack: float = 0.0
     signed: bool = False
     noise: float = 0.0
     suspect: bool = False
+
+    def __post_init__(self) -> None:
+        if self.absolute is None:
+            share = (self.group, self.unit, self.better) == ("accuracy", "1", "higher")
+            object.__setattr__(self, "absolute", share)
 
 
 # Times: the median gates (one slow round must not fail a merge), the rest is for the reader. 20 % is about the
@@ -49,9 +74,7 @@ def _times(group: str, names: Mapping[str, str]) -> list[Row]:
 
 
 def _accuracies(names: Mapping[str, str]) -> list[Row]:
-    return [
-        Row(name, "1", "higher", "accuracy", title, ACCURACY_TOLERANCE, absolute=True) for name, title in names.items()
-    ]
+    return [Row(name, "1", "higher", "accuracy", title, ACCURACY_TOLERANCE) for name, title in names.items()]
 
 
 ROWS = [
@@ -115,9 +138,9 @@ ROWS = [
     Row("kl_mean", "nat", "lower", "accuracy", "KL mean", 0.10, slack=KL_SLACK, signed=True),
     Row("kl_p99", "nat", "lower", "accuracy", "KL P99", 0.20, slack=10 * KL_SLACK, signed=True),
     Row("log_perplexity_delta", "nat", "lower", "accuracy", "log ppl diff", 0.02, absolute=True, signed=True),
-    Row("chrf", "1", "higher", "accuracy", "chrF", 0.01),
-    Row("bleu", "1", "higher", "accuracy", "BLEU", 0.01),
-    Row("rouge_l", "1", "higher", "accuracy", "ROUGE-L", ACCURACY_TOLERANCE, absolute=True),
+    Row("chrf", "1", "higher", "accuracy", "chrF", 0.01, absolute=False),
+    Row("bleu", "1", "higher", "accuracy", "BLEU", 0.01, absolute=False),
+    Row("rouge_l", "1", "higher", "accuracy", "ROUGE-L", ACCURACY_TOLERANCE),
     Row("images_excluded", "images", "lower", "accuracy", "excluded", 0.0, absolute=True),
     Row("peak_native_bytes", "B", "lower", "memory", "peak alloc", 0.05),
     Row("peak_rss_bytes", "B", "lower", "memory", "peak RSS", 0.10),
@@ -149,18 +172,44 @@ ROWS = [
 MODELLED = frozenset({"modelled_energy_j_per_call"})
 
 TABLE: dict[str, Row] = {row.name: row for row in ROWS}
-GROUPS = ("time", "throughput", "accuracy", "memory", "size", "energy")
+# The group of metrics without a row: nothing is known of them, so that all must be equal before two are compared.
+OTHER = "other"
+GROUPS = ("time", "throughput", "accuracy", "memory", "size", "energy", OTHER)
+# A new group that resembles a known one so much is a typing error.
+RESEMBLES = 0.8
+
+
+def group_order(group: str) -> tuple[int, str]:
+    """Return a key that sorts groups: those of GROUPS in their order, then others by name."""
+    return (GROUPS.index(group), "") if group in GROUPS else (len(GROUPS), group)
 
 
 def add_row(row: Row) -> Row:
     """Return `row` after giving a suite's own metric it: a tolerance, so that it is gated, a column title, a unit.
 
-    Called at import, beside the task that returns the metric. Raises DuplicateName for a name that has another row, and
-    BenchgateError for an unknown group or a tolerance that could never fail.
+    Called at import, beside the task that returns the metric.
+
+    Args:
+        row: The row; its group may be a new one.
+
+    Returns:
+        The same row.
+
+    Raises:
+        DuplicateName: For a name that has another row.
+        BenchgateError: For something else than a Row, no group or a misspelt one, or a tolerance that never fails.
+
+    Example::
+
+        benchgate.metric_row(benchgate.Row("spam_recall", "1", "higher", "accuracy", "recall", 0.01))
     """
+    if not isinstance(row, Row):
+        raise BenchgateError(f"metric_row takes a Row, got {row!r}; write metric_row(Row(name, unit, better, ...))")
     if TABLE.get(row.name, row) != row:
         raise DuplicateName(f"metric {row.name!r} has a row already: {TABLE[row.name]}; choose another name")
-    if row.group not in GROUPS:
+    if not row.group:
+        raise BenchgateError(f"metric {row.name!r} has no group; choose of {', '.join(GROUPS)}, or make one")
+    if row.group not in GROUPS and difflib.get_close_matches(row.group, GROUPS, cutoff=RESEMBLES):
         raise BenchgateError(f"metric {row.name!r}: {unknown_name('group', row.group, GROUPS)}")
     if row.tolerance is not None and (reason := bad_tolerance(row, row.tolerance)):
         raise BenchgateError(f"metric {row.name!r}: {reason}")
@@ -180,11 +229,12 @@ def bad_tolerance(row: Row, value: object) -> str | None:
 
 
 def row_of(name: str, metric: Metric) -> Row:
-    """The table's row, or for a name that has none one made of what the metric says of itself: shown, never gated."""
+    """The table's row, or for a name that has none one made of what the metric says of itself, in the group "other":
+    shown, compared for information, never gated."""
     known = TABLE.get(name)
     if known is not None:
         return known
-    return Row(name, metric.unit, metric.better, "accuracy", name.replace("_", " "), signed=True)
+    return Row(name, metric.unit, metric.better, OTHER, name.replace("_", " "), signed=True)
 
 
 def refusal(name: str, metric: Metric, row: Row | None = None) -> str | None:
@@ -206,6 +256,19 @@ def refusal(name: str, metric: Metric, row: Row | None = None) -> str | None:
 
 
 def metric(name: str, value: float, **fields: object) -> Metric:
-    """A Metric whose unit and direction come from the table. Raises KeyError for a name that has no row."""
+    """Return a Metric whose unit and direction come from the table.
+
+    Args:
+        name: Of a row.
+        value: In the row's unit.
+        fields: The rest of a Metric: `n=` examples, `low=` and `high=` of its interval, `method=`, `examples=`.
+
+    Raises:
+        KeyError: For a name that has no row.
+
+    Example::
+
+        benchgate.metric("top1", hits / n, n=n)
+    """
     row = TABLE[name]
     return Metric(value=float(value), unit=row.unit, better=row.better, **fields)  # type: ignore[arg-type]

@@ -83,3 +83,11 @@ def samples_needed(q: float) -> int:
     while binom.cdf(n - 2, n, q) < TAIL_CONFIDENCE:
         n += 1
     return n
+
+
+def needed(n: int, half_width: float, margin: float) -> int | None:
+    """Observations at which an interval of this half width, which shrinks by the square root of n, no longer reaches
+    over `margin`; None where no number can be told."""
+    if margin == 0 or not math.isfinite(half_width):
+        return None
+    return math.ceil(n * (half_width / margin) ** 2)

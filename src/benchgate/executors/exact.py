@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from benchgate.core import DataError
-from benchgate.core.metrics import Row, row_of
+from benchgate.core.metrics import OTHER, Row, row_of
 from benchgate.gate import paired
 from benchgate.gate.baselines import worse_by
 from benchgate.gate.comparable import comparable
@@ -28,7 +28,8 @@ def exact(records: Records, meters: Sequence[str]) -> dict[str, Verdict]:
     found: dict[str, Verdict] = {}
     for name in dict.fromkeys([*old.metrics, *new.metrics]):
         row = new.rows.get(name) or row_of(name, new.metrics.get(name) or old.metrics[name])
-        if row.tolerance is None or beside_time.METHODS[row.group] in ("pairs of workers", "not side by side"):
+        method = beside_time.METHODS.get(row.group, beside_time.METHODS[OTHER])
+        if row.tolerance is None or method in ("pairs of workers", "not side by side"):
             continue
         if name not in new.metrics or name not in old.metrics:
             side, record = ("candidate", new) if name not in new.metrics else ("baseline", old)

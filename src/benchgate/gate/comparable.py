@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchgate.core.metrics import MODELLED, Row
+from benchgate.core.metrics import MODELLED, OTHER, Row
 from benchgate.results import Record
 
 # `repr` of an object whose class gives it no text of its own: another one in every process.
@@ -78,6 +78,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "energy": (*ON_THIS_MACHINE, "counter"),
     "time": (*ON_THIS_MACHINE, "timer"),
     "throughput": (*ON_THIS_MACHINE, "timer"),
+    OTHER: (*ON_THIS_MACHINE, "timer"),
 }
 # Two cells of one model may run on different runtimes; `benchgate compare` and floors hold them against each other.
 BETWEEN_CELLS = frozenset({"packages"})
@@ -89,7 +90,9 @@ def comparable(row: Row, ours: Record, theirs: Record, apart: frozenset[str] = f
     `theirs` is the baseline or reference, and stands first where two values differ: `cores 2 -> 8`. `apart` are PARTS
     that may differ.
     """
-    found = [_differing(part, ours, theirs, row.name) for part in NEEDS[row.group] if part not in apart]
+    found = [
+        _differing(part, ours, theirs, row.name) for part in NEEDS.get(row.group, NEEDS[OTHER]) if part not in apart
+    ]
     if row.group == "accuracy" and "data" not in apart:
         found.append(_other_count(row.name, ours, theirs))
     return "; ".join(filter(None, found)) or None

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from benchgate.core.metrics import TABLE
+from benchgate.core.units import human, percent, share
+
 Kind = Literal[
     "regressed",
     "drifted",
@@ -24,6 +27,8 @@ SUSPICIOUS: Kind = "suspicious"
 CONFIRM = "pytest ... --benchmark-compare --gate-confirm main"
 FAILING: frozenset[str] = frozenset({"regressed", "drifted", "no longer measured"})
 UNDECIDED: frozenset[str] = frozenset({"not compared", "inconclusive", SUSPICIOUS})
+# Kinds that say that a figure is another one than the baseline's, or may be.
+CHANGED: frozenset[str] = FAILING | {SUSPICIOUS, "improved", "inconclusive"}
 STRICT: frozenset[str] = FAILING | UNDECIDED | {"new", "gone"}
 
 
@@ -64,16 +69,25 @@ class Finding:
             return f"{self.key}: {self.kind}" + (f": {self.reason}" if self.reason else "")
         if self.now is None or self.baseline is None:
             return f"{self.metric} {self.kind}: {self.reason}"
-        change = "" if self.change is None else f" ({self.change:+.1%})"
         reason = f", {self.reason}" if self.reason else ""
-        return f"{self.metric} {self.kind}: {self.baseline:.6g} -> {self.now:.6g}{change}{self._limit()}{reason}"
+        unit = TABLE[self.metric].unit if self.metric in TABLE else ""
+        course = f"{human(self.baseline, unit)} -> {human(self.now, unit)}"
+        return f"{self.metric} {self.kind}: {course}{self._change()}{self._limit()}{reason}"
+
+    def _change(self) -> str:
+        """A difference where the tolerance is one, else the share of the baseline; nothing for a baseline of 0."""
+        if self.now is None or self.baseline is None:
+            return ""
+        if self.absolute:
+            return f", {self.now - self.baseline:+.3g}"
+        return "" if self.change is None else f", {percent(self.change)}"
 
     def _limit(self) -> str:
         if self.tolerance is None:
             return ""
-        scale = "absolute" if self.absolute else "relative"
-        noise = f", noise here {self.noise:.2g} relative" if self.noise else ""
-        return f", allowed {self.tolerance:g} {scale}{noise}"
+        allowed = f"{self.tolerance:g} absolute" if self.absolute else share(self.tolerance)
+        noise = f", noise here {100 * self.noise:.2g} %" if self.noise else ""
+        return f", allowed {allowed}{noise}"
 
 
 def suspicious(findings: Iterable[Finding]) -> list[Finding]:

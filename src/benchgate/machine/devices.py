@@ -17,7 +17,18 @@ from benchgate.machine.packages import missing_packages
 class Device:
     """One kind of device. `synchronize` is None where calls return when the work is done.
 
-    `total_bytes` is the memory that the device has, or may use. `watch` begins an interval by the device's own clock.
+    Args:
+        name: As in `@pytest.mark.cells(device=...)`.
+        missing: Returns the reason why there is no such device here, or None.
+        fingerprint: Returns what decides its figures: another one makes them not comparable.
+        synchronize: Waits until all work on the device is done.
+        peak_bytes, reset_peak: Its high-water mark of memory, and how to begin a new one.
+        total_bytes: Returns the memory that the device has, or may use.
+        watch: Begins an interval by the device's own clock.
+
+    Example::
+
+        benchgate.device(benchgate.Device("npu", missing=no_driver, fingerprint=lambda: {"npu": driver_version()}))
     """
 
     name: str
@@ -69,7 +80,7 @@ def _cuda_fingerprint() -> dict[str, Any]:
     return {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
 
 
-devices: Registry[Device] = Registry("device")
+devices: Registry[Device] = Registry("device", ("missing", "fingerprint"), Device)
 devices.add(
     Device("cpu", missing=lambda: None, fingerprint=dict, total_bytes=lambda: int(_psutil().virtual_memory().total))
 )

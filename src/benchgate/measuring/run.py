@@ -176,7 +176,7 @@ def finished(held: Held, kept: Kept, total: Reading) -> Record:
         packages=versions(all_needs(loaded.of.runtime)),
         kernel={**loaded.session.kernel, **total.kernel},
         details={
-            "threads": loaded.threads,
+            **_about(loaded.of, loaded.threads),
             "content": content(loaded.path),
             **total.details,
             **_described("inputs", subject.asked.inputs),
@@ -196,7 +196,7 @@ def score(held: Held, of: Resolved, threads: int, key: str, data: Any) -> Record
         outcome="running",
         packages=versions(all_needs(of.runtime)),
         kernel=dict(loaded.session.kernel),
-        details={"threads": threads, **_described("data", data)},
+        details={**_about(of, threads), **_described("data", data)},
     )
 
 
@@ -215,8 +215,13 @@ def attempted(of: Resolved, key: str, threads: int, operation: str, params: Mapp
         params=dict(params),
         version=of.model.version,
         machine=dict(fingerprint(of.device.name)),
-        details={"threads": threads},
+        details=_about(of, threads),
     )
+
+
+def _about(of: Resolved, threads: int) -> dict[str, Any]:
+    """Details that are known before anything is measured."""
+    return {"threads": threads, "task": of.task.name}
 
 
 def fidelity(held: Held, of: Resolved, threads: int, other: Resolved, data: Any) -> Mapping[str, Metric]:

@@ -17,6 +17,17 @@ _utils: Any = benchmark_utils
 ABSENT = "cells are measured with pytest-benchmark; install it, and run without -p no:benchmark"
 # The gate says which metrics are not compared and why; this warning prints both machines whole.
 MACHINE_DIFFERS = "ignore:Benchmark machine_info is different"
+# What asks for pytest-benchmark's table, and what only it prints: option -> its value where nobody gave it.
+TABLE_OPTIONS: Mapping[str, Any] = {
+    "benchmark_columns": None,
+    "benchmark_sort": "min",
+    "benchmark_group_by": "group",
+    "benchmark_name": "normal",
+    "benchmark_verbose": False,
+    "benchmark_histogram": [],
+    "benchmark_cprofile": None,
+    "benchmark_compare_fail": None,
+}
 NOT_USED = "ignore:Benchmark fixture was not used at all"
 
 
@@ -102,6 +113,15 @@ def with_rounds(document: Mapping[str, Any], benchmarks: Iterable[Any]) -> None:
     for bench in document["benchmarks"]:
         if bench["fullname"] in rounds:
             bench["stats"]["data"] = rounds[bench["fullname"]]
+
+
+def shown_groups(config: pytest.Config, groups: list[tuple[Any, list[Any]]]) -> list[tuple[Any, list[Any]]]:
+    """Return what goes into pytest-benchmark's table: cells have a summary of their own, unless one of the table's
+    options is given."""
+    if any((getattr(config.option, name, default) or default) != default for name, default in TABLE_OPTIONS.items()):
+        return groups
+    kept = [(name, [bench for bench in found if "benchgate" not in bench["extra_info"]]) for name, found in groups]
+    return [(name, found) for name, found in kept if found]
 
 
 class _Untimed:

@@ -244,6 +244,10 @@ class CellHooks:
                 benchmark_adapter.attach(item, record)
         return report
 
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_benchmark_group_stats(self) -> Generator[None, Any, Any]:
+        return benchmark_adapter.shown_groups(self.config, (yield))
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any], benchmarks: list[Any]) -> None:
         benchmark_adapter.with_rounds(output_json, benchmarks)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchgate.core import Metric
-from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.core.metrics import TABLE, Row, group_order, row_of
 from benchgate.report.relations import Column, Figure, Line, Source, reference_of, related
 from benchgate.results import Record, ResultsError, read_records
 
@@ -59,6 +59,11 @@ def compare(paths: Sequence[Path], by: By | None = None) -> Comparison:
     """All figures of the files. Raises ResultsError for what `read_sources` refuses, and for a cell that two files
     hold where `by` does not keep them apart."""
     sources, skipped = read_sources(paths)
+    return compared(sources, skipped, by)
+
+
+def compared(sources: Sequence[Source], skipped: Sequence[Record], by: By | None = None) -> Comparison:
+    """All figures of what was read. Raises ResultsError as `compare` does."""
     places: dict[str, str] = {}
     lines: list[Line] = []
     for source in sources:
@@ -66,7 +71,7 @@ def compare(paths: Sequence[Path], by: By | None = None) -> Comparison:
             _place(lines, record, source, _place_of(record, source, by, places))
     if not lines:
         raise ResultsError(
-            f"{', '.join(map(str, paths))}: no measured cell in it; see `benchgate report` for the reasons"
+            f"{', '.join(str(s.path) for s in sources)}: no measured cell in it; see `benchgate report` for the reasons"
         )
     return Comparison([related(line, lines) for line in lines], places, skipped)
 
@@ -83,8 +88,8 @@ def columns(lines: Sequence[Line]) -> list[Column]:
     operations = list(dict.fromkeys(column.operation for column in found))
     order = {name: position for position, name in enumerate(TABLE)}
 
-    def key(column: Column) -> tuple[int, int, int]:
-        group = GROUPS.index(rows[column.metric].group)
+    def key(column: Column) -> tuple[tuple[int, str], int, int]:
+        group = group_order(rows[column.metric].group)
         return group, operations.index(column.operation), order.get(column.metric, len(order))
 
     return sorted(found, key=key)

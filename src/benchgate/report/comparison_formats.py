@@ -14,8 +14,8 @@ from rich.table import Table
 
 from benchgate.report.comparison import Comparison, columns, row
 from benchgate.report.escape import csv_cell, markdown, visible
+from benchgate.report.notes import notes
 from benchgate.report.relations import FULL, Column, Figure, Line, marks, reference_of
-from benchgate.report.summary import notes
 from benchgate.report.tables import COLUMN_WIDTH, HIDDEN, LABEL_WIDTH, pages, shared
 from benchgate.report.units import human, three_digits
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchgate.core import Cell, Metric
 from benchgate.core.metrics import TABLE
+from benchgate.report.dominance import Reading, beats
 from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
 from benchgate.report.units import human, scale, three_digits
@@ -38,12 +39,11 @@ class Point:
 
     def beats(self, other: Point, with_speed: bool) -> bool:
         """At least as good in everything and better in something."""
-        ours, theirs = self._goods(with_speed), other._goods(with_speed)
-        return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
+        return beats(self._readings(with_speed), other._readings(with_speed))
 
-    def _goods(self, with_speed: bool) -> tuple[float, ...]:
-        own = (-self.size, self.accuracy.value)
-        return (*own, self.speed or 0.0) if with_speed else own
+    def _readings(self, with_speed: bool) -> list[Reading]:
+        own = [Reading.exact(self.size, "lower"), Reading.exact(self.accuracy.value, self.accuracy.better)]
+        return [*own, Reading.exact(self.speed or 0.0, "higher")] if with_speed else own
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-from benchgate.gate.disturbed import MARK, told
 from benchgate.gate.findings import Finding, how_to_confirm
+from benchgate.report import marks
 from benchgate.report.escape import visible
-from benchgate.report.tables import metric_tables
+from benchgate.report.merged import Sheet, sheets
+from benchgate.report.notes import notes
+from benchgate.report.sheet_text import below, drawn, in_one_line
 from benchgate.results import Record
 
-# Names of layers that a note shows.
-LAYERS = 5
 SAID = (
     "new", "gone", "regressed", "drifted", "no longer measured", "suspicious", "improved", "inconclusive",
     "not compared",
@@ -36,26 +35,70 @@ class Summary:
 
 
 def print_summary(reporter: Any, run: Summary) -> None:
-    """Write the summary through pytest's terminal reporter; nothing for a run without cells."""
+    """Write the summary through pytest's terminal reporter, in full under -v; nothing for a run without cells."""
     if not run.records and not run.gone:
         return
     reporter.section("benchgate")
-    width = reporter._tw.fullwidth
     console = Console(
         file=io.StringIO(),
-        width=width,
+        width=reporter._tw.fullwidth,
         force_terminal=reporter.hasmarkup,
         color_system="standard" if reporter.hasmarkup else None,
         highlight=False,
         markup=False,
     )
-    for table in metric_tables(run.records, run.findings, width):
-        console.print(table)
-        console.print()
-    for line in [*verdicts(run), *notes(run.records)]:
+    in_full = reporter.verbosity > 0
+    print_sheets(console, run.records, run.findings, in_full)
+    for line in [*verdicts(run), *notes(run.records, in_full)]:
         indent = line[: len(line) - len(line.lstrip())]
         console.print(indent + visible(line), soft_wrap=True)
     reporter.write_line(console.file.getvalue().rstrip())  # type: ignore[attr-defined]
+
+
+def print_sheets(
+    console: Console,
+    records: Sequence[Record],
+    findings: Mapping[str, Sequence[Finding]],
+    in_full: bool,
+    files: Sequence[str] = (),
+) -> None:
+    """Print one table a model and device, and below them one line for the marks that are in any."""
+    by_metric = {key: {finding.metric: finding for finding in found} for key, found in findings.items()}
+    said: set[str] = set()
+    alone = []
+    for sheet in sheets(records, files):
+        if len(sheet.rows) == 1 and not (in_full and sheet.others):
+            alone.append(sheet)
+            continue
+        table = drawn(sheet, by_metric, console, in_full)
+        said |= table.marks
+        console.print(title(sheet, table.changes), style="bold", no_wrap=True, overflow="ellipsis")
+        console.print(table.table)
+        for line in below(sheet, table, in_full):
+            console.print(line, style="dim")
+        console.print()
+    for sheet in alone:
+        line, found = in_one_line(sheet, by_metric, console.width)
+        said |= found
+        console.print(line, no_wrap=True, overflow="ellipsis")
+    if line := marks.legend(said):
+        console.print(line)
+
+
+def title(sheet: Sheet, changes: bool) -> str:
+    """The sheet's model, device and file, the threads and the number of scored examples, and what stands beside its
+    figures."""
+    records = [figure.record for row in sheet.rows for figure in row.figures.values()]
+    threads = dict.fromkeys(record.details.get("threads") for record in records)
+    scored = dict.fromkeys(n for record in records if (n := (record.details.get("data") or {}).get("n")))
+    parts = [sheet.model, sheet.device, sheet.file]
+    parts += [f"{n} thread{'s' if n != 1 else ''}" for n in threads if n is not None]
+    parts += [f"n={n}" for n in scored]
+    if changes:
+        parts.append("vs the baseline")
+    elif len(sheet.rows) > 1:
+        parts.append(f"vs {sheet.reference.scheme} {sheet.reference.runtime}")
+    return "  ".join(visible(part) for part in parts if part)
 
 
 def verdicts(run: Summary) -> Iterator[str]:
@@ -86,51 +129,3 @@ def not_compared(findings: Iterable[Finding]) -> Iterator[str]:
     for (reason, whole), n in Counter((f.reason, not f.metric) for f in findings if f.kind == "not compared").items():
         what = f"{n} cell{'s' if n > 1 else ''}" if whole else f"{n} metrics"
         yield f"not compared: {what}: {reason}"
-
-
-def notes(records: Iterable[Record]) -> Iterator[str]:
-    """Skips, failures, unsteady warm-ups and missing metrics, each reason once with how many cells it holds for."""
-    records = list(records)
-    for outcome in ("skipped", "oom", "crash", "error", "timeout"):
-        for reason, n in Counter(r.reason for r in records if r.outcome == outcome).items():
-            yield f"{outcome}: {n} cell{'s' if n > 1 else ''}: {reason}"
-    missing = Counter((name, _general(reason)) for r in records for name, reason in r.missing.items())
-    by_reason: dict[str, list[str]] = {}
-    for (name, reason), n in missing.items():
-        by_reason.setdefault(reason, []).append(f"{name} ({n})")
-    for reason, names in by_reason.items():
-        yield f"missing: {', '.join(names)}: {reason}"
-    for record in records:
-        for verdict in record.details.get("floors", ()):
-            if verdict["answer"] == "undecidable":
-                yield f"undecidable: {'-'.join(record.cell.values())}: {verdict['text']}"
-    yield from dict.fromkeys(filter(None, map(_left_in_float, records)))
-    yield from _disturbed(records)
-    unsteady = [r for r in records if r.details.get("warm_up", {}).get("steady") is False]
-    if unsteady:
-        yield (
-            f"unsteady: {len(unsteady)} cell{'s' if len(unsteady) > 1 else ''} still changed speed after warm-up; "
-            "`benchgate doctor` tells what makes this machine noisy"
-        )
-
-
-def _left_in_float(record: Record) -> str | None:
-    """The layers that the cell's compression left alone, or None."""
-    names = record.kernel.get("left_in_float")
-    if not isinstance(names, list) or not names:
-        return None
-    shown = ", ".join(map(str, names[:LAYERS])) + (f" and {len(names) - LAYERS} more" if len(names) > LAYERS else "")
-    return f"{record.kernel.get('quantized')}: {'-'.join(record.cell.values())}; in full precision: {shown}"
-
-
-def _disturbed(records: Sequence[Record]) -> Iterator[str]:
-    marked = {r.key: text for r in records if (text := told(r.details.get("disturbed"))) is not None}
-    if marked:
-        cells = f"{len(marked)} cell{'s' if len(marked) > 1 else ''}"
-        yield f"disturbed ({MARK}): {cells}, by neighbours on this machine; no baseline, and nothing is decided by them"
-        yield from (f"  {key}: {text}" for key, text in marked.items())
-
-
-def _general(reason: str) -> str:
-    """A reason without this cell's own number of samples, so that one line holds for all."""
-    return re.sub(r"^n=\d+: ", "too few rounds (--benchmark-max-time=60 gets more): ", reason)

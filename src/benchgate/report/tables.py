@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchgate.core import Cell
-from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.core.metrics import TABLE, Row, group_order, row_of
 from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.gate.findings import Finding
 from benchgate.report.escape import visible
@@ -83,7 +83,9 @@ def _model_tables(
         table = Table(title=visible(common) or None, title_justify="left", box=None, pad_edge=False, title_style="bold")
         table.add_column("cell", max_width=LABEL_WIDTH, overflow="fold")
         for column in columns:
-            table.add_column(f"{column.group}\n{visible(column.title)}", justify="right", max_width=COLUMN_WIDTH)
+            table.add_column(
+                f"{visible(column.group)}\n{visible(column.title)}", justify="right", max_width=COLUMN_WIDTH
+            )
         for i in relevant:
             deltas = {finding.metric: finding for finding in findings.get(shown[i].key, ())}
             table.add_row(visible(names[i]), *(_entry(shown[i], column, deltas.get(column.name)) for column in columns))
@@ -98,7 +100,7 @@ def _columns(records: Sequence[Record]) -> list[Row]:
             if name not in HIDDEN:
                 found.setdefault(name, row_of(name, value))
     order = {name: position for position, name in enumerate(TABLE)}
-    return sorted(found.values(), key=lambda row: (GROUPS.index(row.group), order.get(row.name, len(order))))
+    return sorted(found.values(), key=lambda row: (group_order(row.group), order.get(row.name, len(order))))
 
 
 def pages(columns: Sequence[AnyColumn], width: int) -> Iterator[list[AnyColumn]]:

@@ -32,7 +32,11 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """Return one file's run. Raises ResultsError for one without records, or that does not say when it was made."""
-    document = read_document(path)
+    return run_of(read_document(path), path)
+
+
+def run_of(document: Mapping[str, Any], path: Path) -> Run:
+    """Return the run that a results document holds; `path` names it. Raises ResultsError as `read_run` does."""
     records = tuple(records_of(document, str(path)))
     if not records:
         raise ResultsError(f"{path}: has no benchgate records; a run is what `pytest --benchmark-json={path}` writes")

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchgate.core.metrics import GROUPS
-
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Better = Literal["lower", "higher"]
@@ -47,7 +45,7 @@ class RowShape(_Shape):
     name: str
     unit: str
     better: Better
-    group: Literal[GROUPS]  # type: ignore[valid-type]
+    group: Annotated[str, Field(min_length=1)]
     title: str
     tolerance: Tolerance | None = None
     absolute: bool = False

@@ -1,6 +1,7 @@
-"""The base of models that lie in a folder as transformers saves them: downloaded, local, or made from one file.
+"""Models that are files: one of a runtime's own format, or a folder as transformers saves it: downloaded, local, or
+made from one file.
 
-What decides them is the contents of that folder, whatever it is called and whatever revision was asked for.
+What decides them is the contents of that file or folder, whatever it is called and whatever revision was asked for.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from benchgate.core import DataError
 from benchgate.storage.digests import tree_digest
@@ -18,6 +20,58 @@ from benchgate.storage.download import FetchError
 
 # What is fetched of a hub repository: no pickled checkpoint, which could run code.
 WANTED = ("*.json", "*.safetensors", "tokenizer*", "*.model", "*.txt", "*.jinja")
+
+
+@dataclass(frozen=True)
+class FileModel:
+    """A model that is one file, which runtimes of its format take as it is; a subclass names the `suffix`.
+
+    Args:
+        path: Of the file; a relative one is of the current folder: better `Path(__file__).parent / ...`.
+        task: The name of the task that it is for.
+        name: As in `@pytest.mark.cells(model=...)`; the file's name without suffix where left out.
+        version: Kept with every result; another one makes cells "new", a changed file is compared with what it was.
+        calibration: Returns inputs, one call's at a time, for full-integer schemes; refused without.
+
+    Raises:
+        DataError: For another suffix at once; for a file that is not there when it is built.
+
+    Example::
+
+        benchgate.model(OnnxFile(Path(__file__).parent / "net.onnx", task="pictures"))
+    """
+
+    path: str | Path
+    task: str
+    name: str = ""
+    version: str = "1"
+    calibration: Callable[[], Iterable[Any]] | None = None
+    suffix: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        path = Path(self.path).absolute()
+        if path.suffix != self.suffix:
+            raise DataError(
+                f"{self.path}: {type(self).__name__} takes {self.suffix} files; choose the class of its format"
+            )
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "name", self.name or path.stem)
+
+    def content(self) -> Mapping[str, str]:
+        """The digest of the file, for the identity of its artifacts. Raises DataError where it cannot be read."""
+        return {"file": tree_digest(Path(self.path))}
+
+
+class OnnxFile(FileModel):
+    """A FileModel for onnxruntime, and for litert, which converts it."""
+
+    suffix = ".onnx"
+
+
+class TFLiteFile(FileModel):
+    """A FileModel for litert."""
+
+    suffix = ".tflite"
 
 
 class FolderModel(ABC):

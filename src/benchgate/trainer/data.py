@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,10 @@ class Batch:
     mask: np.ndarray
     target: np.ndarray
     labels: np.ndarray
+
+
+# The loss of a module on a batch on a device, in nats a target token: a tensor.
+Loss = Callable[[Any, Batch, str], Any]
 
 
 def encode(codec: Codec, examples: Rewrites, max_source: int, max_target: int) -> list[Pair]:

@@ -20,7 +20,7 @@ from benchgate.machine.devices import devices
 from benchgate.runtimes.torch.text2text import TorchStepper
 from benchgate.tasks.text2text.decoding import Limits, generate
 from benchgate.trainer import checkpoint
-from benchgate.trainer.data import IGNORED, Batch, Order, Pair, collate
+from benchgate.trainer.data import IGNORED, Batch, Loss, Order, Pair, collate
 from benchgate.trainer.history import Row
 from benchgate.trainer.recipe import Recipe
 
@@ -65,7 +65,10 @@ class State:
 
 @dataclass(frozen=True)
 class Run:
-    """One training: the model, its data, its recipe. `watch(state)` is called after each step."""
+    """One training: the model, its data, its recipe. `watch(state)` is called after each step.
+
+    `loss` is a teacher's; None is `batch_loss`, which dev is scored with in any case.
+    """
 
     module: Any
     recipe: Recipe
@@ -75,6 +78,7 @@ class Run:
     device: str
     file: Path
     watch: Callable[[State], None] = lambda state: None
+    loss: Loss | None = None
 
 
 def fit(run: Run) -> State:
@@ -90,7 +94,7 @@ def fit(run: Run) -> State:
     while state.step < recipe.steps and state.stale < recipe.patience:
         batch = collate(order.pairs(state.step), run.limits.start_token)
         rate = recipe.rate(state.step)
-        last, seconds = timed_step(module, optimizer, batch, rate, recipe.clip_norm, run.device)
+        last, seconds = timed_step(module, optimizer, batch, rate, recipe.clip_norm, run.device, run.loss)
         losses.append(last)
         state.step += 1
         state.seconds += seconds
@@ -112,14 +116,17 @@ def adamw(module: Any, recipe: Recipe) -> Any:
 
 
 def timed_step(
-    module: Any, optimizer: Any, batch: Batch, rate: float, clip_norm: float, device: str
+    module: Any, optimizer: Any, batch: Batch, rate: float, clip_norm: float, device: str, loss_of: Loss | None = None
 ) -> tuple[Any, float]:
-    """One step: (the loss, a tensor; seconds until the device was done, moving the batch there included)."""
+    """One step: (the loss, a tensor; seconds until the device was done, moving the batch there included).
+
+    `loss_of` in place of `batch_loss`, where a teacher has another.
+    """
     began = time.perf_counter()
     for group in optimizer.param_groups:
         group["lr"] = rate
     module.train()
-    loss = batch_loss(module, batch, device)
+    loss = (loss_of or batch_loss)(module, batch, device)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
@@ -129,9 +136,14 @@ def timed_step(
     return loss.detach(), time.perf_counter() - began
 
 
+def arrays(batch: Batch, device: str) -> tuple[Any, ...]:
+    """Tensors of a batch on a device: source, mask, target, labels."""
+    return tuple(torch.from_numpy(part).to(device) for part in vars(batch).values())
+
+
 def batch_loss(module: Any, batch: Batch, device: str, reduction: str = "mean") -> Any:
     """Cross-entropy in nats a target token."""
-    source, mask, target, labels = (torch.from_numpy(part).to(device) for part in vars(batch).values())
+    source, mask, target, labels = arrays(batch, device)
     logits = module(source, mask, target)
     return nn.functional.cross_entropy(
         logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction=reduction

@@ -17,7 +17,9 @@ from benchgate.storage import cache
 from benchgate.storage.artifacts import build_or_reuse
 from benchgate.tasks.text2text.codec import END_ID, PAD_ID, train_unigram, unigram_codec
 from benchgate.tasks.text2text.rewrites import Rewrites
+from benchgate.trainer import distillation
 from benchgate.trainer.data import Pair, encode, per_epoch
+from benchgate.trainer.distillation import Lesson, Teaching
 from benchgate.trainer.models import REPORT, TOKENIZER, WEIGHTS, TrainedModel, make_current, version_of
 from benchgate.trainer.recipe import Recipe
 
@@ -75,19 +77,30 @@ def check_device(name: str) -> None:
         raise BenchgateError(f"cannot train on {name}: {reason}; --device may be {here}")
 
 
-def train(model: TrainedModel, changes: Changes, device: str, watch: Watch = lambda recipe, state: None) -> Path:
+def train(
+    model: TrainedModel,
+    changes: Changes,
+    device: str,
+    watch: Watch = lambda recipe, state: None,
+    teaching: Teaching | None = None,
+) -> Path:
     """The trained artifact of this model with these changes, from the cache where it is; it becomes the model's own.
 
-    A run that was interrupted goes on. Raises BenchgateError for a device or package that is missing.
+    A run that was interrupted goes on. Raises BenchgateError for a device or package that is missing, and for a teacher
+    that cannot teach this model; Unavailable for one that is not trained.
     """
     if reason := missing_packages(NEEDS):
         raise BenchgateError(f"training: {reason}")
     check_device(device)
     examples = {split: model.data(split) for split in ("train", "dev")}
     recipe = changes.applied(model.recipe, len(examples["train"]))
-    key = model.key(recipe, {split: found.sha256 for split, found in examples.items()})
+    data = {split: found.sha256 for split, found in examples.items()}
+    key = model.key(recipe, data)
+    if teaching is not None:
+        distillation.check(teaching, model, data)
+        key |= {"distillation": distillation.record(teaching)}
     unfinished = cache.root() / "partial" / f"{model.name}-{version_of(key)}.safetensors".replace("/", "--")
-    job = Job(model, recipe, key, device, unfinished, watch)
+    job = Job(model, recipe, key, device, unfinished, watch, teaching)
     trained = build_or_reuse(f"{model.name}-trained".replace("/", "--"), key, lambda out: job.run(out, examples))
     unfinished.unlink(missing_ok=True)
     make_current(model.name, trained)
@@ -114,6 +127,7 @@ class Job:
     device: str
     unfinished: Path
     watch: Watch
+    teaching: Teaching | None = None
 
     def run(self, out: Path, examples: Mapping[str, Rewrites]) -> None:
         """Train and write the artifact into the empty folder `out`."""
@@ -124,12 +138,17 @@ class Job:
         from benchgate.trainer.checkpoint import weights
 
         data = material(self.model, self.recipe, examples)
+        loss = None
+        if self.teaching is not None:
+            lesson = Lesson(self.model, data.tokenizer, examples["train"], data.train, self.device)
+            data = replace(data, train=self.teaching.pairs(lesson))
+            loss = self.teaching.loss(self.device)
         torch.manual_seed(self.recipe.seed)
         module = self.model.make(vocabulary=data.vocabulary, **self.model.shape)
         limits = Limits(data.vocabulary, self.model.max_source, self.model.max_target)
         watch = functools.partial(self.watch, self.recipe)
         state = loop.fit(
-            loop.Run(module, self.recipe, limits, data.train, data.dev, self.device, self.unfinished, watch)
+            loop.Run(module, self.recipe, limits, data.train, data.dev, self.device, self.unfinished, watch, loss)
         )
         save_file(weights(module), out / WEIGHTS)
         (out / TOKENIZER).write_text(data.tokenizer, encoding="utf-8")
@@ -145,6 +164,7 @@ class Job:
             "shape": dict(self.model.shape),
             "recipe": asdict(self.recipe),
             "data": self.key["data"],
+            "distillation": self.key.get("distillation"),
             "examples": len(data.train),
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             "packages": versions(NEEDS),

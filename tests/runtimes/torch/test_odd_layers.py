@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchgate.core import Unavailable, runtimes, schemes
-from benchgate.report.summary import notes
+from benchgate.report.notes import notes
 from benchgate.results import Record
 
 pytestmark = pytest.mark.backend("torch")

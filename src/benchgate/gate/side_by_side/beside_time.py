@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchgate.core import DataError
-from benchgate.core.metrics import Row
+from benchgate.core.metrics import OTHER, Row
 from benchgate.gate import paired
 from benchgate.gate.side_by_side.verdict import Change, Verdict
 
@@ -24,6 +24,7 @@ METHODS: Mapping[str, Method] = {
     "energy": "not side by side",
     "size": "exact",
     "accuracy": "paired by example",
+    OTHER: "not side by side",
 }
 MOST_PEAKS = 3
 # It lets a change of exactly the tolerance pass in spite of binary fractions.

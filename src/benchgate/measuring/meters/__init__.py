@@ -12,7 +12,7 @@ from benchgate.measuring.meters.memory import Memory
 from benchgate.measuring.meters.size import Size
 from benchgate.measuring.meters.training_memory import TrainingMemory
 
-meters: Registry[Meter | MeasuresApart] = Registry("meter")
+meters: Registry[Meter | MeasuresApart] = Registry("meter", ("optional", "gives"))
 # Energy comes with them where a counter can be read.
 ALWAYS = tuple(meter.name for meter in (Latency, Size, Memory))
 # The last two speak only to training sessions: a test asks for them.

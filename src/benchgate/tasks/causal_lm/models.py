@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchgate.core import DataError
 from benchgate.machine.packages import versions
 from benchgate.storage.artifacts import build_or_reuse
 from benchgate.storage.assets import Asset, fetch
+from benchgate.storage.digests import tree_digest
 from benchgate.storage.sources import sources
 from benchgate.tasks.file_models import FolderModel, HubFolder, quiet
 
@@ -32,35 +35,39 @@ class CausalLMFolder(FolderModel):
         return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
 
 
-@dataclass(frozen=True)
-class GGUFModel(CausalLMFolder):
-    """A model whose weights come as one GGUF file and are dequantised to fp32, once, into the cache.
+class Dequantised(CausalLMFolder):
+    """A causal language model of one GGUF file, whose weights are dequantised to fp32, once, into the cache.
 
     Its "fp32" is the file's weights in fp32: what the file's own quantization lost stays lost. Say so in reports.
     """
 
     name: str
-    version: str
-    asset: Asset
-    task: str = TASK
+
+    @abstractmethod
+    def file(self) -> Path:
+        """Return the GGUF file, fetched where it is not there yet."""
+
+    @abstractmethod
+    def sha256(self) -> str:
+        """Return the digest of that file."""
 
     def folder(self) -> Path:
         """The dequantised model as a transformers folder."""
         key = {
-            "gguf": self.asset.sha256,
+            "gguf": self.sha256(),
             "packages": versions(["transformers", "gguf"]),
             "source": sources([__name__])[__name__],
         }
         return build_or_reuse(f"{self.name}-dequantised", key, self._dequantise)
 
     def content(self) -> Mapping[str, str]:
-        """The digest of the GGUF file, which is checked whenever it is fetched."""
-        return {"gguf": self.asset.sha256}
+        """The digest of the GGUF file."""
+        return {"gguf": self.sha256()}
 
     def _dequantise(self, out: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        path = fetch(self.asset)
+        path = self.file()
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
             module = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)
@@ -73,8 +80,73 @@ class GGUFModel(CausalLMFolder):
 
 
 @dataclass(frozen=True)
+class GGUFModel(Dequantised):
+    """A Dequantised model whose file is an asset: fetched, and its hash checked, whenever it is needed."""
+
+    name: str
+    version: str
+    asset: Asset
+    task: str = TASK
+
+    def file(self) -> Path:
+        return fetch(self.asset)
+
+    def sha256(self) -> str:
+        return self.asset.sha256
+
+
+@dataclass(frozen=True)
+class GGUFFile(Dequantised):
+    """A Dequantised model of a local GGUF file, for every runtime of causal language models; ggml quantizes it anew.
+
+    Args:
+        path: Of the file; a relative one is of the folder that pytest was called in.
+        name: As in `@pytest.mark.cells(model=...)`; the file's name without suffix where left out.
+        version: Kept with every result; another one makes cells "new".
+
+    Raises:
+        DataError: For another suffix at once; for a file that is not there when it is built.
+
+    Example::
+
+        benchgate.model(benchgate.GGUFFile("/models/SmolLM2-135M-Instruct.Q8_0.gguf", name="smollm2"))
+    """
+
+    path: str | Path
+    name: str = ""
+    version: str = "1"
+    task: str = TASK
+
+    def __post_init__(self) -> None:
+        path = Path(self.path).absolute()
+        if path.suffix != ".gguf":
+            raise DataError(f"{self.path}: GGUFFile takes .gguf files; choose the class of its format")
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "name", self.name or path.stem)
+
+    def file(self) -> Path:
+        return Path(self.path)
+
+    def sha256(self) -> str:
+        return tree_digest(self.file())
+
+
+@dataclass(frozen=True)
 class HubModel(CausalLMFolder, HubFolder):
-    """Any causal LM by hub id (`org/name`) or local folder, at a pinned revision; see HubFolder."""
+    """Any causal LM by hub id (`org/name`) or local folder, at a pinned revision; see HubFolder.
+
+    Args:
+        name: As in `@pytest.mark.cells(model=...)`.
+        source: `org/name` on the hub, or a folder that `save_pretrained` wrote.
+        revision: A commit, for figures that last; it is the model's version.
+
+    Raises:
+        FetchError, DataError: When it is built: a hub that does not answer, a folder without config.json.
+
+    Example::
+
+        benchgate.model(benchgate.HubModel("smollm2", "HuggingFaceTB/SmolLM2-135M", revision="93efa2f"))
+    """
 
     name: str
     source: str

@@ -209,6 +209,11 @@ class CausalLMTask:
     stepwise = True
     operations: ClassVar[Mapping[str, Any]] = {"prefill": prefill, "decode": decode, "generate": generate}
     without_data: ClassVar[Mapping[str, str]] = dict.fromkeys(("top1", "perplexity"), NO_PASSAGES)
+    pipeline_tag = "text-generation"
+    headline = (
+        *("decode_tokens_per_s", "perplexity", "size_bytes", "prefill_tokens_per_s", "peak_rss_bytes"),
+        *("top1", "kl_mean", "ttft_s"),
+    )
 
     def inputs(self, model: Any, params: Mapping[str, Any]) -> str:
         """The text that prompts are cut from, the same for every model."""

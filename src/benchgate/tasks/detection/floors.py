@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from benchgate.core import DataError
+from benchgate.core.stats import needed
 from benchgate.gate.paired import Answer, Verdict, bounded
 from benchgate.tasks.detection.scoring import Evaluation, spread
 
@@ -29,7 +30,7 @@ def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: s
     low, high = margin - Z * error, margin + Z * error
     answer: Answer = "holds" if low >= 0 else "fails" if high < 0 else "undecidable"
     low, high = bounded(low, high, share, base)
-    needs = _needed(evaluation.groups, Z * error, margin) if answer == "undecidable" else None
+    needs = needed(evaluation.groups, Z * error, margin) if answer == "undecidable" else None
     return Verdict(
         answer, metric, value, base, share, low, high, evaluation.groups, "photographs", needs,
         "paired bootstrap", "pass a larger set with --cell-coco DIR",
@@ -41,10 +42,3 @@ def _standard_error(evaluation: Evaluation, reference: Evaluation, share: float,
         return math.inf
     drawn = evaluation.resamples[metric] - share * reference.resamples[metric]
     return spread(drawn)
-
-
-def _needed(images: int, half_width: float, margin: float) -> int | None:
-    """Images at which the interval, shrinking by the square root of n, no longer holds 0."""
-    if margin == 0 or not math.isfinite(half_width):
-        return None
-    return math.ceil(images * (half_width / margin) ** 2)

@@ -40,6 +40,11 @@ class Detection:
     unit = "images"
 
     operations: ClassVar[Mapping[str, Callable[..., Work]]] = {"inference": inference, "end_to_end": end_to_end}
+    pipeline_tag = "object-detection"
+    headline = (
+        *("ap", "agreement_ap", "inference_s", "size_bytes", "latency_median_s", "peak_rss_bytes"),
+        *("ap50", "agreement_ap50", "latency_p90_s"),
+    )
 
     def sample(self, model: DetectorData, batch: int = 1) -> Array:
         """Prepared images, float32 [batch, 3, height, width]: the model's sample images, or noise where it has none."""

@@ -204,6 +204,11 @@ class Text2TextTask:
     stepwise = True
     operations: ClassVar[Mapping[str, Callable[..., Work]]] = {"reformulate": reformulate, "generate": generate}
     without_data: ClassVar[Mapping[str, str]] = {"exact_match": NO_REWRITES}
+    pipeline_tag = "text2text-generation"
+    headline = (
+        *("exact_match", "latency_p95_s", "size_bytes", "throughput_per_s", "latency_mean_s"),
+        *("peak_rss_bytes", "token_f1", "latency_p99_s"),
+    )
 
     def inputs(self, model: Text2TextModel, params: Mapping[str, Any]) -> Rewrites:
         raise DataError(

@@ -162,6 +162,10 @@ class TrainingTask:
         "backward": backward,
         "forward_backward": forward_backward,
     }
+    headline = (
+        *("training_tokens_per_s", "latency_median_s", "mfu", "forward_s", "backward_s", "update_s"),
+        *("peak_rss_bytes", "flops_per_s"),
+    )
     sizes: ClassVar[Mapping[str, int]] = {"batch": Setting.batch, "context": Setting.context}
 
     def inputs(self, model: Model, params: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchgate.report.units import human, three_digits
+from benchgate.core.units import factor, human, percent, share, three_digits
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,21 @@ def test_bytes_are_told_to_one_percent(size):
     number, unit = human(size, "B").split()
     factor = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
     assert float(number.replace(",", "")) * factor == pytest.approx(size, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (percent(45.13), "+4,513 %"),
+        (percent(-0.123), "-12.3 %"),
+        (percent(0.0), "+0.0 %"),
+        (share(0.2), "20 %"),
+        (share(0.005), "0.5 %"),
+        (share(99.0), "9,900 %"),
+        (factor(1.567), "1.57x"),
+        (factor(0.3), "0.30x"),
+        (factor(1234.0), "1,234x"),
+    ],
+)
+def test_changes_shares_and_ratios(shown, text):
+    assert shown == text

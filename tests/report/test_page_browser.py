@@ -1,0 +1,95 @@
+"""The page in Chromium without a network: it is drawn, sorts and filters, and no name becomes an element."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import urllib.request
+
+import pytest
+
+from benchgate.report.page import write
+from tests.report.pages import EVIL, FORMULA, a_cell, rounds, saved
+
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(DRIVER is None, reason="needs Chromium: apt-get install chromium chromium-driver")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,9000",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)  # fmt: skip
+# Answers when every figure is drawn: the page unpacks plotly.js in the background.
+DRAWN = """
+const done = arguments[0], figures = document.querySelectorAll(".plot");
+const look = () => [...figures].every((plot) => plot.querySelector(".main-svg")) && done(figures.length);
+new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+look();
+"""
+
+
+class Browser:
+    """One page, by the WebDriver protocol of a chromedriver at `address`."""
+
+    def __init__(self, address, profile):
+        options = {"args": [*FLAGS, f"--user-data-dir={profile}"]}
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+            "timeouts": {"script": 60_000},
+        }
+        self.address = f"{address}/session"
+        self.address += f"/{self.ask('', capabilities={'alwaysMatch': wanted})['sessionId']}"
+
+    def ask(self, path, method="POST", **said):
+        data = json.dumps(said).encode() if method == "POST" else None
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=90) as answer:
+            return json.load(answer)["value"]
+
+    def run(self, script):
+        return self.ask("/execute/sync", script=script, args=[])
+
+    def requests(self):
+        events = [json.loads(entry["message"])["message"] for entry in self.ask("/se/log", type="performance")]
+        urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        # Of Chromium's own new tab, which is there first.
+        return {url for url in urls if not url.startswith(("chrome", "data:"))}
+
+
+@pytest.fixture
+def browser(tmp_path):
+    with subprocess.Popen([str(DRIVER), "--port=0"], stdout=subprocess.PIPE, text=True) as driver:
+        try:
+            port = next(found[1] for line in driver.stdout if (found := re.search(r"on port (\d+)\.", line)))
+            one = Browser(f"http://127.0.0.1:{port}", tmp_path / "profile")
+            yield one
+            one.ask("", method="DELETE")
+        finally:
+            driver.terminate()
+
+
+def test_the_page_is_drawn_sorts_and_filters_and_names_do_nothing(tmp_path, browser):
+    pytest.importorskip("plotly", reason="plotly is not installed; pip install 'benchgate[report]'")
+    records = [a_cell(), a_cell("int8", size=100.0), a_cell(model=EVIL), a_cell(model=FORMULA)]
+    path = saved(tmp_path / "a.json", records, rounds={records[0].key: rounds(30)})
+    write([path], tmp_path / "r.html")
+    page = (tmp_path / "r.html").as_uri()
+    browser.ask("/url", url=page)
+    assert browser.ask("/execute/async", script=DRAWN, args=[]) > 5
+    schemes = "return [...document.querySelectorAll('#table tbody tr')].map((row) => row.children[1].textContent)"
+    assert browser.run(schemes) == ["fp32", "int8", "fp32", "fp32"]
+    browser.run("[...document.querySelectorAll('#table th button')].find((b) => b.textContent === 'disk').click()")
+    assert browser.run(schemes)[0] == "int8"
+    assert browser.run("return document.querySelector('[aria-sort]').getAttribute('aria-sort')") == "ascending"
+    browser.run(
+        "const field = document.querySelector('#filters input'); field.value = 'onerror'; "
+        "field.dispatchEvent(new Event('input'))"
+    )
+    assert browser.run("return document.querySelector('#table tbody td').textContent") == EVIL
+    assert browser.run("return document.querySelectorAll('img, .plot a').length") == 0
+    assert FORMULA in browser.run("return document.querySelector('.figures').parentNode.parentNode.textContent")
+    assert browser.ask("/se/log", type="browser") == []
+    assert browser.requests() == {page}
