@@ -9,9 +9,9 @@ import pytest
 
 from benchgate.commands import main as cli
 from benchgate.core import BenchgateError, Metric
+from benchgate.core.units import scale
 from benchgate.report.pareto import LARGEST, SMALLEST, pictures
 from benchgate.report.plots import plot
-from benchgate.report.units import scale
 from benchgate.results import Record
 
 pytest.importorskip("matplotlib")

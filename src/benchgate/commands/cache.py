@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchgate.core import BenchgateError
-from benchgate.report.units import human
+from benchgate.core.units import human
 from benchgate.storage import cache, kept
 from benchgate.storage.kept import Kept
 

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from benchgate.commands import suite
 from benchgate.core import BenchgateError, models
+from benchgate.core.units import human
 from benchgate.machine.devices import devices
-from benchgate.report.units import human
 from benchgate.trainer import history
 from benchgate.trainer.distillation import WAYS, Teaching
 from benchgate.trainer.models import TrainedModel, read_report

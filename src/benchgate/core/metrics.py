@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchgate.core.errors import BenchgateError, DuplicateName, unknown_name
@@ -182,6 +182,12 @@ RESEMBLES = 0.8
 def group_order(group: str) -> tuple[int, str]:
     """Return a key that sorts groups: those of GROUPS in their order, then others by name."""
     return (GROUPS.index(group), "") if group in GROUPS else (len(GROUPS), group)
+
+
+def in_table_order(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows by group, within a group as they stand in TABLE, those without a row of it last."""
+    order = {name: position for position, name in enumerate(TABLE)}
+    return sorted(rows, key=lambda row: (group_order(row.group), order.get(row.name, len(order))))
 
 
 def add_row(row: Row) -> Row:

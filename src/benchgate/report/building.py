@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchgate.core.units import human
 from benchgate.measuring.building import BEAMS, Built
-from benchgate.report.units import human
 
 SHOWN_DIFFERENCES = 2
 SHOWN_REASONS = 8

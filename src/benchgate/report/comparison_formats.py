@@ -12,12 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchgate.core.units import human, three_digits
 from benchgate.report.comparison import Comparison, columns, row
 from benchgate.report.escape import csv_cell, markdown, visible
 from benchgate.report.notes import notes
 from benchgate.report.relations import FULL, Column, Figure, Line, marks, reference_of
 from benchgate.report.tables import COLUMN_WIDTH, HIDDEN, LABEL_WIDTH, pages, shared
-from benchgate.report.units import human, three_digits
 
 LEGEND = (
     f"below a figure: against the {FULL} cell, times (x) or, for accuracies, the difference; * differs on the same "

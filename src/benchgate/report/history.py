@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from benchgate.core.units import human
 from benchgate.gate.change_points import Course, Step
 from benchgate.gate.history import Line
 from benchgate.report.grid import Entry, Grid
-from benchgate.report.units import human
 
 COLUMNS = ("test", "metric", "runs", "commits", "newest", "scatter", "changes")
 NO_CHANGE = "none"

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchgate.core import models, runtimes, schemes
+from benchgate.core.units import human
 from benchgate.machine import energy_counters, throttling
 from benchgate.machine import fingerprint as machine
 from benchgate.machine.devices import devices
 from benchgate.machine.packages import missing_packages, versions
-from benchgate.report.units import human
 from benchgate.storage import cache
 from benchgate.storage.assets import Asset, state
 

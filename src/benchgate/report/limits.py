@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from benchgate.core.units import human, three_digits
 from benchgate.report.grid import ABSENT, Grid
-from benchgate.report.units import human, three_digits
 from benchgate.results import Record
 
 COLUMNS = {

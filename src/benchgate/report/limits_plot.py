@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import BenchgateError
+from benchgate.core.units import scale
 from benchgate.machine.packages import missing_packages
 from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
-from benchgate.report.units import scale
 from benchgate.storage.cache import explained
 
 FORMATS = (".svg", ".png", ".pdf")

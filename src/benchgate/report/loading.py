@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchgate.core.units import human
 from benchgate.measuring.loading import CALLS, TOGETHER, Loading
-from benchgate.report.units import human
 
 ABSENT = "-"
 COLUMNS = (

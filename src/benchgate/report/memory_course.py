@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchgate.core import BenchgateError
+from benchgate.core.units import scale
 from benchgate.machine.packages import missing_packages
 from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS
-from benchgate.report.units import scale
 from benchgate.results import Record
 from benchgate.storage.cache import explained
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchgate.core import Metric, Task, axes, operations
-from benchgate.core.metrics import GROUPS, TABLE, Row
+from benchgate.core.metrics import Row
 from benchgate.gate.comparable import BETWEEN_CELLS, comparable
 from benchgate.report.headline import headline_rows, metrics_of, task_of_records
 from benchgate.results import Record
@@ -58,11 +58,6 @@ class Sheet:
     @property
     def reference(self) -> Merged:
         return self.rows[0]
-
-    def in_table_order(self, columns: Iterable[Row]) -> list[Row]:
-        """The columns in the metric table's order."""
-        order = {name: position for position, name in enumerate(TABLE)}
-        return sorted(columns, key=lambda row: (GROUPS.index(row.group), order.get(row.name, len(order))))
 
     def held_against(self, row: Merged, column: Row) -> tuple[Figure | None, str | None]:
         """(the reference's figure, the reason why the row's is not comparable with it); (None, None) for none."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchgate.core.metrics import Row as MetricRow
+from benchgate.core.units import human, scale
 from benchgate.gate.change_points import Course, course
 from benchgate.gate.history import Line, lines
 from benchgate.gate.side_by_side.answers import GateAnswers
 from benchgate.machine.packages import missing_packages
 from benchgate.report.page_content import Content, Results, Row, is_trial, plain
 from benchgate.report.page_figures import Axis, Figure, Mark, Series
-from benchgate.report.units import human, scale
 from benchgate.results import Record
 
 # A page holds no more courses of history: those with a change first.

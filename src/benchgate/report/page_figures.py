@@ -9,6 +9,7 @@ from typing import Any
 
 from benchgate.core.metrics import TABLE
 from benchgate.core.metrics import Row as MetricRow
+from benchgate.core.units import human, scale
 from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.report import pareto
 from benchgate.report.escape import visible
@@ -16,7 +17,6 @@ from benchgate.report.page_content import Row, is_trial
 from benchgate.report.page_rounds import short
 from benchgate.report.plots import PLOTTED
 from benchgate.report.tables import labels
-from benchgate.report.units import human, scale
 from benchgate.results import Record
 
 # Bars that a person can take in; what a picture leaves out it says, and the table has it.

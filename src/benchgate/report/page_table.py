@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchgate.core import Metric
-from benchgate.core.metrics import GROUPS, TABLE, row_of
 from benchgate.core.metrics import Row as MetricRow
+from benchgate.core.metrics import in_table_order, row_of
+from benchgate.core.units import human
 from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.gate.findings import Finding
 from benchgate.report.comparison import compared
@@ -15,7 +16,6 @@ from benchgate.report.escape import visible
 from benchgate.report.page_content import Content, Results, Row, plain
 from benchgate.report.page_figures import TASK_PLOTTED
 from benchgate.report.relations import Relation, Source
-from benchgate.report.units import human
 from benchgate.results import Record
 
 AXES = ("model", "scheme", "runtime", "device", "operation", "parameters", "outcome")
@@ -53,8 +53,7 @@ def _columns(records: Sequence[Record]) -> list[MetricRow]:
     for record in records:
         for name, metric in record.metrics.items():
             found.setdefault(name, row_of(name, metric))
-    order = {name: place for place, name in enumerate(TABLE)}
-    return sorted(found.values(), key=lambda row: (GROUPS.index(row.group), order.get(row.name, len(order))))
+    return in_table_order(found.values())
 
 
 def _row(row: Row, columns: Sequence[MetricRow], relations: Relations, files: bool) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from benchgate.core import Cell, Metric
 from benchgate.core.metrics import TABLE
+from benchgate.core.units import human, scale, three_digits
 from benchgate.report.dominance import Reading, beats
 from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
-from benchgate.report.units import human, scale, three_digits
 from benchgate.results import Record
 
 SIZE = "size_bytes"

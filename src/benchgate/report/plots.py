@@ -8,12 +8,12 @@ from typing import Any
 
 from benchgate.core import BenchgateError
 from benchgate.core.metrics import TABLE, Row
+from benchgate.core.units import scale
 from benchgate.machine.packages import missing_packages
 from benchgate.report import pareto
 from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
 from benchgate.report.tables import labels
-from benchgate.report.units import scale
 from benchgate.results import Record
 from benchgate.storage.cache import explained
 

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from benchgate.core.units import human, three_digits
 from benchgate.report.dominance import Reading
 from benchgate.report.escape import visible
 from benchgate.report.grid import Grid, rendered
 from benchgate.report.recommend import Check, Judged, Recommendation
 from benchgate.report.recommend_cells import Unknown
 from benchgate.report.recommend_words import Limit, Wanted
-from benchgate.report.units import human, three_digits
 
 FRONT = (
     "front: yes = no cell is better in every column; no = one is, and the intervals bear it; open = one is by its "

@@ -12,20 +12,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from benchgate.core.metrics import Row
+from benchgate.core.metrics import Row, in_table_order
+from benchgate.core.units import factor, human, percent, scale, three_digits
 from benchgate.gate.findings import CHANGED, Finding
 from benchgate.report import marks
 from benchgate.report.escape import visible
 from benchgate.report.merged import Figure, Merged, Sheet
-from benchgate.report.units import factor, human, percent, scale, three_digits
+from benchgate.report.tables import STYLES
 
-STYLES: Mapping[str, str] = {
-    "regressed": "bold red",
-    "drifted": "bold red",
-    "no longer measured": "bold red",
-    "suspicious": "yellow",
-    "improved": "green",
-}
 # Figures that differ by more than this have units of their own.
 ONE_UNIT = 1e4
 # Of the width the names of rows take at most so much.
@@ -84,7 +78,7 @@ def drawn(sheet: Sheet, findings: Findings, console: Console, every_row: bool = 
     beaten = marks.beaten(sheet)
     unlimited = console.options.update(max_width=WIDEST)
     for n in range(len(columns), -1, -1):
-        shown = [texts[column.name] for column in sheet.in_table_order(columns[:n])]
+        shown = [texts[column.name] for column in in_table_order(columns[:n])]
         table = _table(sheet, shown, beaten, console.width)
         if Measurement.get(console, unlimited, table).maximum <= console.width or n == 0:
             break

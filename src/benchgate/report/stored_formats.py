@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
-from benchgate.core.metrics import GROUPS, TABLE, Row, row_of
+from benchgate.core.metrics import Row, in_table_order, row_of
+from benchgate.core.units import human
 from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.report import junit
 from benchgate.report.grid import Entry, Grid, rendered
 from benchgate.report.tables import labels
-from benchgate.report.units import human
 from benchgate.results import Record
 
 LONG = (
@@ -99,8 +99,7 @@ def _of_model(records: Sequence[Record], files: Sequence[str]) -> Grid:
 
 def _columns(records: Sequence[Record]) -> list[Row]:
     found = {name: row_of(name, m) for record in records for name, m in record.metrics.items()}
-    order = {name: position for position, name in enumerate(TABLE)}
-    return sorted(found.values(), key=lambda row: (GROUPS.index(row.group), order.get(row.name, len(order))))
+    return in_table_order(found.values())
 
 
 def _entry(record: Record, row: Row) -> Entry:

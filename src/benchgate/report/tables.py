@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from benchgate.core import Cell
-from benchgate.core.metrics import TABLE, Row, group_order, row_of
+from benchgate.core.metrics import Row, in_table_order, row_of
+from benchgate.core.units import human
 from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.gate.findings import Finding
 from benchgate.report.escape import visible
-from benchgate.report.units import human
 from benchgate.results import Record
 
 # What the terminal shows; everything else is in the JSON.
@@ -99,8 +99,7 @@ def _columns(records: Sequence[Record]) -> list[Row]:
         for name, value in record.metrics.items():
             if name not in HIDDEN:
                 found.setdefault(name, row_of(name, value))
-    order = {name: position for position, name in enumerate(TABLE)}
-    return sorted(found.values(), key=lambda row: (group_order(row.group), order.get(row.name, len(order))))
+    return in_table_order(found.values())
 
 
 def pages(columns: Sequence[AnyColumn], width: int) -> Iterator[list[AnyColumn]]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from benchgate.core import DataError, stats
-from benchgate.report.units import three_digits
+from benchgate.core.units import three_digits
 from benchgate.serving.load import Tally
 from benchgate.serving.reformulate import BadInput, Question, checked, parse_question
 from benchgate.storage.reading import parse_lines, read_bytes
