@@ -91,6 +91,13 @@ def test_a_bound_inside_the_interval_cannot_be_said_and_tells_how_many_rounds_wo
     assert open_cell.checks[0].more == 105
 
 
+def test_a_value_within_a_bound_that_its_interval_reaches_over_keeps_nothing():
+    found = asked(THREE, ["latency=520ms"])
+    (open_cell,) = found.undecided
+    assert (found.winner, open_cell.candidate.name, open_cell.kept) == ("", "int8 torch", "cannot say")
+    assert asked(THREE, ["latency=550ms"]).winner == "int8 torch"
+
+
 def test_disturbed_missing_and_uncertain_figures_never_win():
     disturbed = measured("int8", time_of(0.1, 0.01), details={"threads": 4, "disturbed": ["a neighbour"]})
     few = measured("int4", metric("latency_median_s", 0.1, n=1))

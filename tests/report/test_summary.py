@@ -232,6 +232,18 @@ def test_figures_that_are_not_comparable_are_marked_and_not_related():
     assert "n/c: 1 figure: other threads: 2 -> 1" in drawn(found, 80, in_full=True)
 
 
+def test_a_figure_that_is_not_comparable_is_not_the_best_and_beats_nobody():
+    found = [
+        measured("fp32", "decode", {"decode_tokens_per_s": 10.0}),
+        measured("bf16", "decode", {"decode_tokens_per_s": 15.0}),
+        measured("int8", "decode", {"decode_tokens_per_s": 20.0}, details={"threads": 1}),
+    ]
+    text = drawn(found, 80)
+    assert "15*" in row_of(text, "bf16 torch").replace("15.0*", "15*")
+    assert "*" not in row_of(text, "int8 torch")
+    assert not row_of(text, "bf16 torch").startswith(".")
+
+
 def test_a_floor_that_fails_and_a_failed_test_are_marked():
     floors = {"floors": [{"answer": "fails", "metric": "decode_tokens_per_s", "text": "too slow"}]}
     found = [measured("fp32", "decode", {"decode_tokens_per_s": 10.0})]
