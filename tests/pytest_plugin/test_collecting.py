@@ -131,3 +131,9 @@ def test_what_makes_no_sense_is_counted(folder):
     text = MODEL.format(name="senseless").replace('"int8-dynamic"]', '"gguf-q4_0"]')
     (folder / "benchmarks" / "test_collected_senseless.py").write_text(text)
     assert dict(collect(folder).impossible) == {"torch has no gguf compression": 1}
+
+
+def test_ctrl_c_ends_it_and_the_command(folder):
+    (folder / "benchmarks" / "test_collected_interrupted.py").write_text("# benchgate\nraise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        collect(folder)

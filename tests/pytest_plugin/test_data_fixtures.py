@@ -64,7 +64,8 @@ def test_the_readmes_example_scores_a_folder_of_ones_own_on_the_packaged_set(fol
     assert len(block.splitlines()) <= 6
     shutil.copytree(folder, suite.path / "tiny")
     suite.makepyfile(test_it="import pytest\n\n" + re.sub('model="[^"]*"', 'model="tiny"', block))
-    suite.runpytest_inprocess(*INLINE, *FAST, "-k", "fp32").assert_outcomes(passed=1, deselected=1)
+    strict = ("-W", "error::pytest.PytestDeprecationWarning")
+    suite.runpytest_inprocess(*INLINE, *FAST, *strict, "-k", "fp32").assert_outcomes(passed=1, deselected=1)
     found = record(suite)
     assert {"latency_median_s", "decode_tokens_per_s", "size_bytes", "top1", "perplexity"} <= set(found["metrics"])
     whole = passages.load("cloze")

@@ -131,3 +131,9 @@ def test_a_gguf_file_is_a_causal_language_model_for_what_runs_modules(tmp_path):
         identify(model)
     with pytest.raises(DataError, match="GGUFFile takes"):
         benchgate.GGUFFile("smol.onnx")
+
+
+def test_it_runs_on_the_cpu_and_says_so_of_other_devices():
+    runtime = benchgate.SimpleRuntime("cpu-alone", loads=load, calls=call, saves=save)
+    assert runtime.missing("cpu") is None
+    assert runtime.missing("cuda") == "cpu-alone runs on cpu, not cuda"

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from benchgate.core import BenchgateError, DataError, Unavailable, support
 from benchgate.pytest_plugin.data_options import DataFixture, data_fixtures
-from benchgate.pytest_plugin.names import DATA
+from benchgate.pytest_plugin.names import DATA, FIXTURES
 
 
 def register(session: pytest.Session) -> None:
     """Register the fixtures whose names no plugin has; those of conftest files and tests go before ours anyway."""
     free = [each for each in data_fixtures() if not _defined(session, each.name, session)]
-    fixtures = {each.name: _fixture(each) for each in free}
-    session.config.pluginmanager.register(type("DataFixtures", (DataHooks,), fixtures)(session.config, free), DATA)
+    hooks = DataHooks(session.config, free)
+    session.config.pluginmanager.register(hooks, DATA)
+    # Functions of a module, as pytest 10 takes no methods of a class for fixtures of a session.
+    fixtures = ModuleType(FIXTURES)
+    vars(fixtures).update({each.name: _fixture(each, hooks) for each in free}, __file__=__file__)
+    session.config.pluginmanager.register(fixtures, FIXTURES)
 
 
 def _defined(session: pytest.Session, name: str, node: pytest.Item | pytest.Session) -> Any:
@@ -24,10 +29,10 @@ def _defined(session: pytest.Session, name: str, node: pytest.Item | pytest.Sess
     return session._fixturemanager.getfixturedefs(name, node)
 
 
-def _fixture(each: DataFixture) -> Any:
-    def chosen(self: DataHooks, request: pytest.FixtureRequest) -> Any:
+def _fixture(each: DataFixture, hooks: DataHooks) -> Any:
+    def chosen() -> Any:
         try:
-            return self.loaded(each.name)
+            return hooks.loaded(each.name)
         except Unavailable as error:
             pytest.skip(str(error))
         except BenchgateError as error:

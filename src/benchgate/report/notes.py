@@ -27,7 +27,7 @@ def notes(records: Iterable[Record], in_full: bool = True) -> Iterator[str]:
         yield from (line for lines in folded for line in lines)
     else:
         yield from _shortened(known, *folded)
-    yield from dict.fromkeys(filter(None, map(_left_in_float, known)))
+    yield from _left_in_float(known)
     yield from _disturbed(known, in_full)
     unsteady = sum(r.details.get("warm_up", {}).get("steady") is False for r in known)
     if unsteady:
@@ -73,13 +73,18 @@ def _shortened(
         yield f"{'; '.join(several)}: -v"
 
 
-def _left_in_float(record: Record) -> str | None:
-    """The layers that the cell's compression left alone, or None."""
-    names = record.kernel.get("left_in_float")
-    if not isinstance(names, list) or not names:
-        return None
-    shown = ", ".join(map(str, names[:LAYERS])) + (f" and {len(names) - LAYERS} more" if len(names) > LAYERS else "")
-    return f"{record.kernel.get('quantized')}: {'-'.join(record.cell.values())}; in full precision: {shown}"
+def _left_in_float(records: Sequence[Record]) -> Iterator[str]:
+    """The layers that compressions left alone, a line for the cells that have the same."""
+    cells: dict[tuple[str, str], dict[str, None]] = {}
+    for record in records:
+        names = record.kernel.get("left_in_float")
+        if isinstance(names, list) and names:
+            more = f" and {len(names) - LAYERS} more" if len(names) > LAYERS else ""
+            layers = f"{', '.join(map(str, names[:LAYERS]))}{more}"
+            cells.setdefault((str(record.kernel.get("quantized")), layers), {})["-".join(record.cell.values())] = None
+    for (quantized, layers), found in cells.items():
+        where = next(iter(found)) if len(found) == 1 else _cells(len(found))
+        yield f"{quantized}: {where}; in full precision: {layers}"
 
 
 def _disturbed(records: Sequence[Record], in_full: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -124,4 +125,6 @@ def test_the_report_says_what_was_left():
         "quantized 8 of 15 linear layers: m-int4-torch-cpu; in full precision: layer0, layer1, layer2, layer3, layer4 "
         "and 2 more"
     ]
+    other = replace(one, cell={**cell, "scheme": "int8"})
+    assert [line.split(";")[0] for line in notes([one, other])] == ["quantized 8 of 15 linear layers: 2 cells"]
     assert list(notes([Record("t", cell, "call", kernel={"left_in_float": 3}, outcome="passed")])) == []

@@ -9,6 +9,7 @@ none, `build()` is used and its weights are replaced.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -43,7 +44,7 @@ class TorchRuntime:
     ways: ClassVar[tuple[str, ...]] = LOAD_WAYS
 
     def missing(self, device: str) -> str | None:
-        return missing_compiler() if self.compiled and device == "cpu" else None
+        return cannot_compile() if self.compiled and device == "cpu" else None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         import torch
@@ -115,15 +116,20 @@ def _structure(model: Model) -> Any:
         return model.structure()
 
 
-def missing_compiler() -> str | None:
-    """The reason why torch.compile finds no C++ compiler on the CPU, or None.
+def cannot_compile() -> str | None:
+    """The reason why torch.compile cannot compile for the CPU, or None: no C++ compiler, or torch cannot be linked.
 
-    As torch._inductor.config.cpp.cxx chooses it: $CXX, else the system's own. Not asked of torch itself, which would be
-    imported for it into a process that only collects: 350 MB and seconds.
+    The compiler is the one of torch._inductor.config.cpp.cxx: $CXX, else the system's own. Torch itself is not asked:
+    it would be imported for it into a process that only collects, 350 MB and seconds.
     """
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         return f"torch.compile needs a C++ compiler, there is no {compiler}; apt install g++, or set CXX"
+    spec = importlib.util.find_spec("torch")
+    folder = str(Path(spec.origin).parent) if spec is not None and spec.origin else ""
+    # torch 2.13 hands its own folder to the linker without quotes.
+    if " " in folder:
+        return f"torch.compile cannot link torch in a folder with a space ({folder}); install it where there is none"
     return None
 
 

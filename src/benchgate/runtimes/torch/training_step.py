@@ -37,9 +37,9 @@ class TorchTraining:
     needs: Mapping[str, str] = field(default_factory=lambda: {"torch": "torch"})
 
     def missing(self, device: str) -> str | None:
-        from benchgate.runtimes.torch.runtime import missing_compiler
+        from benchgate.runtimes.torch.runtime import cannot_compile
 
-        return missing_compiler() if self.compiled and device == "cpu" else None
+        return cannot_compile() if self.compiled and device == "cpu" else None
 
     def build(self, model: Model, scheme: Scheme, out: Path) -> None:
         (out / SCHEME).write_text(json.dumps(scheme.as_dict()), encoding="utf-8")
