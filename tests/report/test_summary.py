@@ -232,6 +232,18 @@ def test_figures_that_are_not_comparable_are_marked_and_not_related():
     assert "n/c: 1 figure: other threads: 2 -> 1" in drawn(found, 80, in_full=True)
 
 
+def test_nobody_is_beaten_by_speed_alone():
+    found = [
+        measured(scheme, "decode", {"decode_tokens_per_s": rate}) for scheme, rate in (("fp32", 10.0), ("int4", 20.0))
+    ]
+    assert row_of(drawn(found, 80), "fp32 torch").startswith("fp32")
+    sized = [
+        replace(r, metrics={**r.metrics, "size_bytes": Metric(n, "B", "lower")})
+        for r, n in zip(found, (2e8, 1e8), strict=True)
+    ]
+    assert row_of(drawn(sized, 80), "fp32 torch").startswith(".")
+
+
 def test_a_figure_that_is_not_comparable_is_not_the_best_and_beats_nobody():
     found = [
         measured("fp32", "decode", {"decode_tokens_per_s": 10.0}),

@@ -11,6 +11,8 @@ from benchgate.report.dominance import Reading, ahead, apart, beats
 from benchgate.report.merged import Figure, Merged, Sheet
 
 BEST, BEATEN, ESTIMATE, UNDECIDABLE, FAILS, FAILED, INCOMPARABLE = "*", ".", "^", "?", "!", "x", "n/c"
+# Groups of metrics of which a row must be no better in any to be beaten.
+KINDS = 2
 # In the legend's order; only those that occur are in it.
 WORDS: Mapping[str, str] = {
     BEST: "best",
@@ -59,10 +61,13 @@ def beaten(sheet: Sheet) -> set[int]:
     """Indexes of the rows that another one beats: no worse in all that decides, surely better in something.
 
     Judged on every headline metric, whatever the width shows. A row can be beaten only where a figure of each group
-    that any row has says so: one that was timed alone, or disturbed, may be the best of all.
+    that any row has says so: one that was timed alone, or disturbed, may be the best of all. Where all figures are of
+    one group nobody is beaten: what is slower may be worth it, and nothing here tells.
     """
     found = [{} if row.words else _figures(sheet, row) for row in sheet.rows]
     groups = {figure.row.group for row in sheet.rows for figure in row.figures.values()}
+    if len(groups) < KINDS:
+        return set()
     judged = {i for i, figures in enumerate(found) if {column.group for column in figures} == groups}
     return {i for i in judged if any(_beats(ours, found[i]) for ours in found if ours is not found[i])}
 
