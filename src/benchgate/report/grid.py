@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,8 @@ from benchgate.report.escape import csv_cell, visible
 
 Entry = str | float | int | bool | None
 ABSENT = "-"
+# Of the width of a terminal the names of rows take at most so much unfolded.
+NAMES = 0.45
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,12 @@ def shown(entry: Entry) -> str:
 def terminal(grid: Grid, width: int = 200) -> str:
     """Aligned columns; long entries are folded to fit `width`."""
     table = Table(title=visible(grid.title) or None, title_justify="left", box=None, pad_edge=False)
+    longest = max((len(shown(row[0])) for row in grid.rows if row), default=0)
     for index, column in enumerate(grid.columns):
-        table.add_column(visible(column), justify="right" if grid.is_numeric(index) else "left", overflow="fold")
+        # A row's name is folded last: headings and sentences can be read in pieces.
+        whole = index == 0 and longest <= NAMES * width
+        justify: Literal["right", "left"] = "right" if grid.is_numeric(index) else "left"
+        table.add_column(visible(column), justify=justify, overflow="fold", no_wrap=whole)
     for row in grid.rows:
         table.add_row(*map(shown, row))
     console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, color_system=None)

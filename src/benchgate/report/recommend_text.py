@@ -128,7 +128,8 @@ def _table(answer: Recommendation) -> tuple[tuple[str, ...], tuple[tuple[str, ..
             cell.candidate.name,
             *(_entry(cell.candidate.figures[one], one) for one in answer.shown),
             _front(cell),
-            "yes" if cell.kept == "yes" else f"{cell.kept}: {', '.join(_names(cell)) or answer.by}",
+            # The lines above the table have why it cannot be said.
+            f"no: {', '.join(_names(cell))}" if cell.kept == "no" else cell.kept,
         )
         for cell in cells
     )

@@ -17,13 +17,12 @@ from benchgate.core.units import factor, human, percent, scale, three_digits
 from benchgate.gate.findings import CHANGED, Finding
 from benchgate.report import marks
 from benchgate.report.escape import visible
+from benchgate.report.grid import NAMES
 from benchgate.report.merged import Figure, Merged, Sheet
 from benchgate.report.tables import STYLES
 
 # Figures that differ by more than this have units of their own.
 ONE_UNIT = 1e4
-# Of the width the names of rows take at most so much.
-NAMES = 0.45
 NARROWEST_NAME = 8
 WIDEST = 10_000
 
