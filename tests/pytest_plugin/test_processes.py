@@ -130,9 +130,8 @@ def test_why_there_was_no_fork_is_said(suite):
     changed = test.read_text(encoding="utf-8").replace(
         "default_factory=dict", 'default_factory=lambda: {"starts_threads": ""}'
     )
-    test.write_text(
-        changed.replace("        assert os.getppid()", "        assert True or os.getppid()"), encoding="utf-8"
-    )
+    # Such an interpreter is pytest's own child.
+    test.write_text(changed.replace("assert os.getppid() !=", "assert os.getppid() =="), encoding="utf-8")
     said = suite.run()
     assert "1 passed" in said, said
     assert "fresh interpreters instead of forks: 2 threads after the imports" in said
