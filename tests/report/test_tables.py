@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from benchgate.core import Metric
 from benchgate.report.tables import HIDDEN, labels, metric_tables
 from tests.builders import a_record
 from tests.gate.test_compare import compared
+from tests.report.drawing import as_drawn
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (80, 200)
@@ -64,19 +64,12 @@ def example() -> tuple[list, dict]:
 
 
 def drawn(records, findings, width: int, color: bool = False) -> str:
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-        markup=False,
-        _environ={},
-    )
-    for table in metric_tables(records, findings, width):
-        console.print(table)
-        console.print()
-    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+    def draw(console: Console) -> None:
+        for table in metric_tables(records, findings, width):
+            console.print(table)
+            console.print()
+
+    return as_drawn(draw, width, color)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
