@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -116,3 +118,32 @@ def test_mean_interval_holds_the_mean_in_95_percent_of_simulated_runs():
     estimates = [stats.mean(sample) for sample in rng.normal(10, 2, size=(1000, 8)).tolist()]
     hits = sum(e.low <= 10 <= e.high for e in estimates) / len(estimates)
     assert abs(hits - 0.95) < 3 * math.sqrt(0.05 * 0.95 / len(estimates))
+
+
+@given(st.floats(0.001, 0.999), st.integers(1, 300))
+def test_quantiles_are_those_of_scipys_distributions(probability, df):
+    from scipy.stats import chi2, norm, t
+
+    assert stats.student_t(probability, df) == pytest.approx(float(t.ppf(probability, df)), rel=1e-6, abs=1e-6)
+    assert stats.chi_square(probability, df) == pytest.approx(float(chi2.ppf(probability, df)), rel=1e-6)
+    assert stats.normal(probability) == pytest.approx(float(norm.ppf(probability)), rel=1e-6, abs=1e-6)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_proportion_is_scipys(trial):
+    from scipy.stats import binomtest
+
+    interval, share = binomtest(*trial).proportion_ci(stats.CONFIDENCE, method="wilson"), stats.proportion(*trial)
+    assert (share.low, share.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
+
+
+def test_a_share_of_more_than_all_is_refused():
+    with pytest.raises(ValueError, match=r"6 successes of 5 trials: 0 to 5"):
+        stats.proportion(6, 5)
+
+
+def test_a_measured_cell_needs_no_scipy_stats():
+    """It takes half a second and 50 MB in each process."""
+    told = "import sys; from benchgate.core import stats; stats.mean([1, 2]); stats.proportion(1, 2)\n"
+    told += "stats.percentile(range(700), 0.99); sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchgate.core import DataError
 from benchgate.core.metrics import row_of
-from benchgate.core.stats import Estimate
+from benchgate.core.stats import Estimate, normal
 from benchgate.gate.comparable import comparable, data_of
 from benchgate.results import Record
 
@@ -138,9 +138,7 @@ def samples_needed(loss: float, discordant: float, alpha: float = ALPHA, power: 
     """
     if not 0 < loss <= discordant <= 1:
         raise DataError(f"loss={loss}, discordant={discordant}: 0 < loss <= discordant <= 1 is needed")
-    from scipy.stats import norm
-
-    z_alpha, z_beta = float(norm.ppf(1 - alpha / 2)), float(norm.ppf(power))
+    z_alpha, z_beta = normal(1 - alpha / 2), normal(power)
     return math.ceil((z_alpha * math.sqrt(discordant) + z_beta * math.sqrt(discordant - loss**2)) ** 2 / loss**2)
 
 
@@ -170,9 +168,8 @@ def ratio_score(test: McNemar, ratio: float) -> float:
 def ratio_interval(test: McNemar) -> tuple[float, float]:
     """The 95 % interval of accuracy after / accuracy before: all ratios that `ratio_score` does not reject."""
     from scipy.optimize import brentq
-    from scipy.stats import norm
 
-    z = float(norm.ppf(1 - ALPHA / 2))
+    z = normal(1 - ALPHA / 2)
     value = (test.both + test.gained) / (test.both + test.lost)
     least, most = 1e-9, 1e9
     low = 0.0 if ratio_score(test, least) <= z else brentq(lambda r: ratio_score(test, r) - z, least, max(value, least))

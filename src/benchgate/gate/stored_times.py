@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from benchgate.core import BenchgateError, unknown_name
 from benchgate.core.metrics import Row
+from benchgate.core.stats import student_t
 from benchgate.gate.side_by_side.rule import ASSUMED, Noise
 
 StoredTimes = Literal["suspect", "fail"]
@@ -43,9 +44,7 @@ def explained(noise: Noise, better: str) -> float:
 
     The noise is that of pairs measured in turn. Runs that are days apart differ by more, and nobody knows by how much.
     """
-    from scipy.stats import t
-
-    far = min(float(t.ppf(1 - TAIL, noise.df)) * math.hypot(noise.pair_sd, noise.zygote_sd), math.log(FACTOR))
+    far = min(student_t(1 - TAIL, noise.df) * math.hypot(noise.pair_sd, noise.zygote_sd), math.log(FACTOR))
     return math.expm1(far) if better == "lower" else -math.expm1(-far)
 
 

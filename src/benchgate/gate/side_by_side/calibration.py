@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchgate.core import DataError
+from benchgate.core.stats import chi_square
 from benchgate.gate.side_by_side.rule import CLIP_SD, COST_OF_CENTRE, Noise
 from benchgate.gate.side_by_side.statistic import MAD_TO_SD
 
@@ -52,9 +53,7 @@ def clipped_sd(deviations: Sequence[float]) -> float:
 
 def with_interval(sd: float, n: int) -> Level:
     """A standard deviation of `n` independent deviations with the interval of a normal one (chi-square)."""
-    from scipy.stats import chi2
-
-    low, high = (sd * math.sqrt(n / float(chi2.ppf(q, n))) for q in (0.975, 0.025))
+    low, high = (sd * math.sqrt(n / chi_square(q, n)) for q in (0.975, 0.025))
     return Level(sd, low, high, n)
 
 
@@ -75,8 +74,6 @@ def zygote_level(groups: Sequence[Sequence[float]]) -> Level:
     The upper end is the one-sided 95 % bound; where each zygote pair has one pair the two cannot be told apart, and
     all spread counts as the pairs'.
     """
-    from scipy.stats import chi2
-
     several = [group for group in groups if len(group) > 1]
     if len(several) < 2:
         return Level(0.0, 0.0, math.inf, len(several))
@@ -86,7 +83,7 @@ def zygote_level(groups: Sequence[Sequence[float]]) -> Level:
     seen, n = clipped_sd(means) ** 2, len(means)
     value, low, high = (
         math.sqrt(max(seen * factor - by_pairs, 0.0))
-        for factor in (1.0, n / float(chi2.ppf(0.95, n)), n / float(chi2.ppf(0.05, n)))
+        for factor in (1.0, n / chi_square(0.95, n), n / chi_square(0.05, n))
     )
     return Level(value, low, high, n)
 

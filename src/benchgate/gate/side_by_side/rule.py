@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from benchgate.core import DataError
+from benchgate.core.stats import student_t
 
 Look = Literal["slower", "faster", "same", "open"]
 # In the order of their codes in arrays.
@@ -175,9 +176,7 @@ def t_of(alpha: float, df: Any) -> Any:
 
 @functools.cache
 def _t(alpha: float, df: int) -> float:
-    from scipy.stats import t
-
-    return float(t.isf(alpha, df))
+    return -student_t(alpha, df)
 
 
 def pairs_needed(found: Centre, rule: Rule, noise: Noise, most: int = 200) -> int | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchgate.core import DataError, InvalidOutput, Metric
 from benchgate.core.metrics import metric
+from benchgate.core.stats import student_t
 from benchgate.storage.download import progress
 from benchgate.tasks.causal_lm.passages import Passages, encode_pair
 from benchgate.tasks.causal_lm.session import LMSession
@@ -86,8 +87,6 @@ class Fidelity:
     def _ratio(self, column: int) -> tuple[float, float | None, float | None]:
         """Sum of a column over sum of tokens, with the ratio estimator's 95 % t interval over passages (Cochran,
         Sampling Techniques, 6.3); no interval for a single passage."""
-        from scipy.stats import t
-
         n, tokens = self.passages, self._sums[0]
         ratio = float(self._sums[column] / tokens)
         if n < 2:
@@ -95,7 +94,7 @@ class Fidelity:
         products = self._products
         residual = products[column, column] - 2 * ratio * products[0, column] + ratio**2 * products[0, 0]
         error = math.sqrt(max(residual, 0.0) / (n - 1) / n) / (tokens / n)
-        half = float(t.ppf(0.975, n - 1)) * error
+        half = student_t(0.975, n - 1) * error
         return ratio, ratio - half, ratio + half
 
 
