@@ -63,7 +63,7 @@ def test_a_model_is_an_estimate_of_its_own_that_is_never_gated(project):
     options = ("--cell-energy=model=20", "--cell-model=fake-a", "--cell-scheme=fp32")
     first = project.run(*options, "--benchmark-json=one.json", SPIN=0.0002)
     first.assert_outcomes(passed=1)
-    first.stdout.fnmatch_lines(["cell *modelled", "fp32 fake answer *J"])
+    first.stdout.fnmatch_lines(["fake-a fp32 fake *  energy modelled * mJ^", "^ estimate"])
     record = project.records("one.json")[KEY]
     found = record["metrics"]["modelled_energy_j_per_call"]
     assert found["value"] > 0

@@ -39,7 +39,7 @@ def test_killed_in_the_fourth_of_six(project):
         ["benchgate: 3 measured before the interruption", "SKIPPED ?3? *measured before the last run was interrupted*"]
     )
     # The summary has all six, the file too.
-    resumed.stdout.fnmatch_lines([f"{m} cpu*" for m in ("fake-a", "fake-b", "fake-c")])
+    resumed.stdout.fnmatch_lines([f"{m}  cpu*" for m in ("fake-a", "fake-b", "fake-c")])
     assert names(project.json("out.json")) == KEYS
     assert project.outcomes("out.json") == dict.fromkeys(KEYS, "passed")
     assert all(len(b["stats"]["data"]) >= 5 for b in project.json("out.json")["benchmarks"])

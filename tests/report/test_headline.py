@@ -7,7 +7,7 @@ import pytest
 from benchgate import registration
 from benchgate.core import tasks
 from benchgate.core.headline import COMMON, HasHeadline
-from benchgate.core.metrics import TABLE
+from benchgate.core.metrics import TABLE, Row
 from benchgate.report.headline import headline_rows
 from tests.builders import a_record
 
@@ -35,6 +35,13 @@ def two_tasks():
 def test_a_task_states_its_headline_and_what_was_not_measured_is_left_out():
     details = {"task": "stated"}
     assert names(a_record({"top1": 0.5, "latency_median_s": 1.0, "top5": 0.6}, details=details)) == ["top5", "top1"]
+
+
+def test_energy_and_what_a_suite_measures_of_its_own_come_after_what_the_task_states(monkeypatch):
+    monkeypatch.setitem(TABLE, "cold_start_s", Row("cold_start_s", "s", "lower", "time", "cold start"))
+    measured = {"cold_start_s": 2.0, "modelled_energy_j_per_call": 3.0, "power_w": 4.0, "top1": 0.5, "ap": 0.1}
+    found = names(a_record(measured, details={"task": "stated"}))
+    assert found == ["top1", "modelled_energy_j_per_call", "cold_start_s"]
 
 
 @pytest.mark.parametrize("task", ["plain", "of somebody else's", None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from benchgate.core.metrics import OTHER, row_of
+from benchgate.core.metrics import OTHER, ROWS, row_of
 from benchgate.core.protocols import Task
 from benchgate.core.words import Metric
 
@@ -14,6 +14,9 @@ COMMON = ("latency_median_s", "size_bytes", "peak_rss_bytes", "throughput_per_s"
 SCORES = 2
 # A task's own score without a row is in the group of others.
 SCORED = ("accuracy", OTHER)
+# The first of them that there is. Energy is measured only where somebody asked for it or the machine counts it.
+ENERGY = ("energy_j_per_token", "energy_j_per_item", "energy_j_per_call", "modelled_energy_j_per_call")
+OURS = frozenset(row.name for row in ROWS)
 
 
 @runtime_checkable
@@ -33,9 +36,16 @@ def headline(task: Task | None, metrics: Mapping[str, Metric]) -> tuple[str, ...
 
     For a task that states none, or where only others were measured, they are its first scores, the median, the size
     on disk, the peak memory, the throughput and the 95th percentile; of metrics that are none of these the first.
+    What was added by somebody comes after these: energy, and what a suite's own meters and models measure.
     """
     stated: Sequence[str] = task.headline if isinstance(task, HasHeadline) else ()
-    return tuple(name for name in stated if name in metrics) or _sensible(metrics)
+    first = tuple(name for name in stated if name in metrics) or _sensible(metrics)
+    return tuple(dict.fromkeys([*first, *_added(metrics)]))
+
+
+def _added(metrics: Mapping[str, Metric]) -> list[str]:
+    energy = [name for name in ENERGY if name in metrics]
+    return [*energy[:1], *(name for name in metrics if name not in OURS)]
 
 
 def _sensible(metrics: Mapping[str, Metric]) -> tuple[str, ...]:

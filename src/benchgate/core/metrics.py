@@ -141,6 +141,7 @@ ROWS = [
     Row("chrf", "1", "higher", "accuracy", "chrF", 0.01, absolute=False),
     Row("bleu", "1", "higher", "accuracy", "BLEU", 0.01, absolute=False),
     Row("rouge_l", "1", "higher", "accuracy", "ROUGE-L", ACCURACY_TOLERANCE),
+    Row("exact_match_copy", "1", "higher", "accuracy", "EM of copying"),
     Row("images_excluded", "images", "lower", "accuracy", "excluded", 0.0, absolute=True),
     Row("peak_native_bytes", "B", "lower", "memory", "peak alloc", 0.05),
     Row("peak_rss_bytes", "B", "lower", "memory", "peak RSS", 0.10),
