@@ -79,7 +79,8 @@ class Spam:
     name, version, task = "spam-net", "1", "spam"
     def build(self):
         torch.manual_seed(0)
-        return torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.Conv2d(16, 8, 3))
+        conv = torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.Conv2d(16, 8, 3)
+        return torch.nn.Sequential(*conv, torch.nn.Flatten(), torch.nn.Linear(128, 64))
 
 @bg.model
 class File:
@@ -151,11 +152,11 @@ def test_every_runtime_measures_the_pruned_model(pytester, benchgate_cache, monk
     assert zeros.pop(("prune-50+int8-weight-only", "torch")) is None
     assert list(zeros.values()) == [0.5] * 3
     size = {key: found.get("size_memory_bytes") for key, found in figures.items()}
-    assert size["prune-50", "torch"] == size["fp32", "torch"] == 4 * (16 * 27 + 16 + 8 * 144 + 8)
+    assert size["prune-50", "torch"] == size["fp32", "torch"] == 4 * (16 * 27 + 16 + 8 * 144 + 8 + 64 * 128 + 64)
     assert size["prune-50+int8-dynamic", "onnxruntime"] == size["int8-dynamic", "onnxruntime"]
     assert figures["prune-50+int8-weight-only", "torch"]["peak_rss_bytes"] > 0
     state = torch.load(next(benchgate_cache.glob("artifacts/spam-net-prune-50-torch-*/weights.pt")), weights_only=True)
-    for weight in (state["0.weight"], state["2.weight"]):
+    for weight in (state["0.weight"], state["2.weight"], state["4.weight"]):
         assert float((weight == 0).float().mean()) == 0.5
     keys = [json.loads(p.read_text())["key"] for p in benchgate_cache.glob("artifacts/spam-net-*/benchgate.json")]
     assert len(keys) == 7

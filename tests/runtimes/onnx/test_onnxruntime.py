@@ -12,6 +12,7 @@ from tests.tasks.detection.helpers import write_coco
 
 pytestmark = pytest.mark.backend("onnxruntime")
 SCHEMES = ["fp32", "fp16", "int8-dynamic", "int8-static"]
+INTEGERS = ("DynamicQuantizeMatMul", "MatMulInteger", "QLinearMatMul", "QGemm")
 INT8 = {"int8-dynamic": "ConvInteger int32", "int8-static": "QLinearConv uint8"}
 
 
@@ -143,3 +144,48 @@ def test_batch_that_a_file_does_not_take(tmp_path):
 def test_missing_device():
     assert "runs on cpu, cuda, not mps" in OnnxRuntime().missing("mps")
     assert OnnxRuntime().missing("cpu") is None
+
+
+class Pixels:
+    name, unit = "pixels", "images"
+
+    def sample(self, model, batch):
+        return np.linspace(-1, 1, batch * 192, dtype=np.float32).reshape(batch, 3, 8, 8)
+
+    def score(self, session, model, data):
+        return {}
+
+
+class Classifier:
+    """Convolutions, and a linear layer whose weight the exporter transposes."""
+
+    name, version, task = "small-classifier", "1", "pixels"
+
+    def build(self):
+        import torch
+
+        torch.manual_seed(0)
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 64)
+        )
+
+    def calibration(self):
+        yield from np.split(Pixels().sample(self, 4), 4)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_classifiers_linear_layer_in_every_scheme(tmp_path, name):
+    import torch
+
+    classifier, inputs = Classifier(), Pixels().sample(None, 2)
+    with tasks.extended(Pixels()):
+        OnnxRuntime().build(classifier, scheme(name), tmp_path)
+        session = OnnxRuntime().load(tmp_path, classifier, "cpu", 1)
+    with torch.inference_mode():
+        right = classifier.build()(torch.from_numpy(inputs)).numpy()
+    (answer,) = session(inputs).values()
+    assert np.linalg.norm(answer - right) < 0.1 * np.linalg.norm(right)
+    if name in INT8:
+        kinds = set(session.kernel["operators"])
+        assert any(kind.startswith(INTEGERS) for kind in kinds), kinds
+    session.close()

@@ -77,9 +77,13 @@ def as_float(source: Path, target: Path, model: Model, scheme: Scheme) -> None:
 def int8_dynamic(source: Path, target: Path, model: Model, scheme: Scheme) -> None:
     """Weights uint8 per tensor: ConvInteger on CPU takes unsigned weights only."""
     with _quantizing(source):
+        import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        quantize_dynamic(source, target, weight_type=QuantType.QUInt8)
+        graph = onnx.load(source)
+        # torch's exporter keeps a linear weight's shape of before it is transposed, which inference refuses.
+        del graph.graph.value_info[:]
+        quantize_dynamic(graph, target, weight_type=QuantType.QUInt8)
 
 
 def int8_static(source: Path, target: Path, model: Any, scheme: Scheme) -> None:
