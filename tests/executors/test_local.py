@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchgate.core.metrics import TABLE, Row
 from benchgate.executors.local import Local, Settings
 from benchgate.measuring.held import Held
 
@@ -48,6 +49,19 @@ def test_environment_and_folder_are_those_of_each_call(local: Local, monkeypatch
     monkeypatch.setenv("GIVEN", "yes")
     monkeypatch.chdir(tmp_path)
     assert place.call(state) == ("yes", str(tmp_path), "1000")
+    place.close()
+
+
+def unit_of_words(held: Held) -> str | None:
+    row = TABLE.get("words")
+    return row and row.unit
+
+
+def test_rows_of_metrics_come_along(local: Local, monkeypatch: Any) -> None:
+    """A test file calls `metric_row`, and no worker runs a test file."""
+    monkeypatch.setitem(TABLE, "words", Row("words", "word", "higher", "accuracy", "words", 0.1))
+    place = local.place(CELL, Held())
+    assert place.call(unit_of_words) == "word"
     place.close()
 
 

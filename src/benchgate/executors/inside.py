@@ -12,6 +12,7 @@ from typing import Any
 
 from benchgate import registration
 from benchgate.core import support
+from benchgate.core.metrics import Row, add_row
 from benchgate.executors.registered import REGISTRIES
 from benchgate.machine.limits import limit_process_memory
 from benchgate.measuring.held import Held
@@ -66,8 +67,16 @@ def enter(around: Surroundings, now: Now) -> None:
         limit_process_memory(around.memory_limit)
 
 
-def register(items: Sequence[tuple[str, Any]], rows: Sequence[Any], targets: Sequence[tuple[str, str, Any]]) -> None:
-    """Take over what the project registered: (kind, item), rows of support, and targets as (module, name, object)."""
+def register(
+    items: Sequence[tuple[str, Any]],
+    rows: Sequence[Any],
+    targets: Sequence[tuple[str, str, Any]],
+    metrics: Sequence[Row],
+) -> None:
+    """Take over what the project registered: (kind, item), rows of support, targets as (module, name, object), and
+    rows of the metric table."""
+    for metric in metrics:
+        add_row(metric)
     registries = {registry.kind: registry for registry in REGISTRIES}
     for kind, item in items:
         if item.name not in registries[kind]:

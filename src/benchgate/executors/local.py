@@ -110,7 +110,7 @@ class Local:
         try:
             worker.call(inside.enter, around, self.now())
             known = self._known(of)
-            worker.call(inside.register, known.items, known.rows, known.targets)
+            worker.call(inside.register, known.items, known.rows, known.targets, known.metrics)
         except BaseException:
             worker.close()
             raise

@@ -12,6 +12,7 @@ from typing import Any
 import cloudpickle
 
 from benchgate.core import Registry, models, runtimes, schemes, support, tasks, transforms
+from benchgate.core.metrics import ROWS, TABLE, Row
 from benchgate.machine.devices import devices
 
 REGISTRIES: tuple[Registry[Any], ...] = (models, schemes, runtimes, tasks, transforms, devices)
@@ -19,11 +20,12 @@ REGISTRIES: tuple[Registry[Any], ...] = (models, schemes, runtimes, tasks, trans
 
 @dataclass(frozen=True)
 class Registered:
-    """Items by kind, rows of support, and the objects that targets in modules sent by value name."""
+    """Items by kind, rows of support, the objects that targets in modules sent by value name, and rows of metrics."""
 
     items: tuple[tuple[str, Any], ...]
     rows: tuple[Any, ...]
     targets: tuple[tuple[str, str, Any], ...]
+    metrics: tuple[Row, ...]
 
 
 @contextmanager
@@ -61,7 +63,9 @@ def beside(known: Mapping[str, frozenset[str]], rows: frozenset[tuple[str, ...]]
         for module, name in named
         if module in modules and (found := getattr(sys.modules[module], name, None)) is not None
     ]
-    return Registered(tuple(filter(_goes, items)), tuple(new), tuple(filter(_goes, targets)))
+    # A test file is not run again in a worker: what it called `metric_row` with has to come along.
+    metrics = tuple(row for row in TABLE.values() if row not in ROWS)
+    return Registered(tuple(filter(_goes, items)), tuple(new), tuple(filter(_goes, targets)), metrics)
 
 
 def _goes(item: Any) -> bool:
