@@ -1,7 +1,8 @@
 """What both services share: weights in one file of numpy's, and a product."""
 
-import benchgate as bg
 import numpy as np
+
+import benchgate as bg
 
 
 def saved(weights, path):

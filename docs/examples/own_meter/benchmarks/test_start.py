@@ -1,9 +1,10 @@
 import subprocess
 import sys
 
-import benchgate as bg
 import numpy as np
 import pytest
+
+import benchgate as bg
 
 NEEDS = "json, decimal"
 

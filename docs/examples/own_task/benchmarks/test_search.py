@@ -1,6 +1,7 @@
-import benchgate as bg
 import numpy as np
 import pytest
+
+import benchgate as bg
 
 DOCUMENTS = np.random.default_rng(0).normal(size=(2000, 64)).astype(np.float32)
 QUERIES = DOCUMENTS[:200] + np.random.default_rng(1).normal(size=(200, 64)).astype(np.float32)

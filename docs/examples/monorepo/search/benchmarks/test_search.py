@@ -1,7 +1,8 @@
-import benchgate as bg
 import numpy as np
 import pytest
 from linear import runtime
+
+import benchgate as bg
 
 bg.runtime(runtime("search-numpy"))
 KEPT = 1.0
