@@ -38,6 +38,8 @@ TESTS = (
     "gate/test_silent_passes.py::test_runs_end_with_this_verdict",
     "measuring/test_evaluate.py::test_wrong_answers_are_kept_in_bounds",
     "pytest_plugin/test_energy.py::test_a_model_is_an_estimate_of_its_own_that_is_never_gated",
+    "pytest_plugin/test_progress.py::test_a_terminal_shows_the_phase_while_output_is_captured_and_pytests_dots_stay",
+    "pytest_plugin/test_progress.py::test_quiet_is_quiet",
     "runtimes/onnx/test_causal_lm.py::test_logits_are_those_of_torch",
     "runtimes/test_contract.py::test_one_call_runtimes",
     "runtimes/test_contract.py::test_stepwise_runtimes",
