@@ -40,6 +40,7 @@ TESTS = (
     "pytest_plugin/test_energy.py::test_a_model_is_an_estimate_of_its_own_that_is_never_gated",
     "pytest_plugin/test_progress.py::test_a_terminal_shows_the_phase_while_output_is_captured_and_pytests_dots_stay",
     "pytest_plugin/test_progress.py::test_quiet_is_quiet",
+    "report/test_page_advice.py::test_the_command_knows_the_tasks_and_the_page_says_what_to_ship",
     "runtimes/onnx/test_causal_lm.py::test_logits_are_those_of_torch",
     "runtimes/test_contract.py::test_one_call_runtimes",
     "runtimes/test_contract.py::test_stepwise_runtimes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -64,3 +66,14 @@ def test_a_model_that_cannot_be_asked_says_why_and_the_others_are_answered():
     found, reasons = advice([*sizes, *others])
     assert [one.grid.title for one in found] == ["other cpu: best prefill tok/s"]
     assert "several parameters" in reasons[0]
+
+
+def test_the_command_knows_the_tasks_and_the_page_says_what_to_ship(tmp_path):
+    pytest.importorskip("plotly", reason="plotly is not installed; pip install 'benchgate[report]'")
+    path = saved(tmp_path / "a.json", [timed("fp32", 0.2, 0.5), timed("int8", 0.1, 0.5)])
+    code = "import sys; from benchgate.commands.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "report", str(path), "-o", "page.html"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "best prefill tok/s (higher is better)" in page
+    assert "<strong>ship: int8 torch</strong>" in page

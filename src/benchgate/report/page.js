@@ -103,7 +103,8 @@
     });
     const groups = [...new Set(table.columns.map((column) => column.group))];
     choice("metrics", [...(state.group === "main" ? [["main", "main"]] : []), ["all", "all"], ...groups.map((group) => [group, group])], (value) => { state.group = value; });
-    choice("rows a page", [["25", 25], ["100", 100], ["all", Infinity]], (value) => { state.size = Number(value); });
+    // A thousand rows at once took a browser over a second to lay out again after each click.
+    choice("rows a page", [["25", 25], ["100", 100]], (value) => { state.size = Number(value); });
     form.addEventListener("submit", (event) => event.preventDefault());
   }
   filters();
