@@ -195,7 +195,7 @@ def _trade_off(picture: pareto.Picture) -> Figure:
         picture.model,
         f"{picture.model}: size, accuracy, speed",
         Axis(f"{TABLE[pareto.SIZE].title} [{unit}]", free=True),
-        Axis(picture.accuracy.title, free=True),
+        Axis(pareto.directed(picture.accuracy), free=True),
         series,
         f"Size against accuracy. No cell is better in everything than: {best}.",
         f"filled: no cell is better in everything{speed}. Scored on {picture.data}",

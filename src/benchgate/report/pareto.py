@@ -165,6 +165,11 @@ def draw(picture: Picture, path: Path) -> Path:
     return save(figure, path)
 
 
+def directed(row: Row) -> str:
+    """Return the metric's title with its better direction: an accuracy may be a loss."""
+    return f"{row.title} ({row.better} is better)"
+
+
 def told(point: Point, picture: Picture) -> str:
     """Return the cell's name with its figures, on one line."""
     speed = (
@@ -181,7 +186,7 @@ def _describe(axes: Any, picture: Picture, unit: str) -> None:
     title = f"{in_figure(picture.model)} ({in_figure(picture.data)})\nfilled: no cell is better in everything{speed}"
     axes.set_title(title, loc="left", fontsize=9)
     axes.set_xlabel(f"{TABLE[SIZE].title} [{unit}]")
-    axes.set_ylabel(picture.accuracy.title)
+    axes.set_ylabel(directed(picture.accuracy))
 
 
 def _legend(axes: Any, entries: Sequence[tuple[str, str, str]]) -> None:
