@@ -16,6 +16,7 @@ from benchgate.report.dominance import Reading, beats
 from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
 from benchgate.report.headline import ACCURACY_GROUPS, SPEED_GROUPS, headline_rows
+from benchgate.report.merged import Sizes
 from benchgate.results import Record
 
 SIZE = "size_bytes"
@@ -75,9 +76,11 @@ def pictures(records: Iterable[Record]) -> Iterator[Picture]:
 
     Only cells at their default parameters; a speed is left out unless all cells have it from one machine.
     """
-    plain = [record for record in records if record.is_baseline and not record.params]
-    for model in dict.fromkeys(record.cell["model"] for record in plain):
-        own = [record for record in plain if record.cell["model"] == model]
+    good = [record for record in records if record.is_baseline]
+    for model in dict.fromkeys(record.cell["model"] for record in good):
+        measured = [record for record in good if record.cell["model"] == model]
+        sizes = Sizes(measured)
+        own = [record for record in measured if not sizes.asked(record)]
         rows = headline_rows(own)
         accuracy = next((row for row in rows if row.group in ACCURACY_GROUPS), None)
         if accuracy is None:
