@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchgate import registration
 from benchgate.commands import main as cli
 from benchgate.core import BenchgateError, Metric
 from benchgate.core.units import scale
@@ -15,6 +16,7 @@ from benchgate.report.plots import plot
 from benchgate.results import Record
 
 pytest.importorskip("matplotlib")
+registration.load_builtin()
 
 
 def record(scheme: str, outcome: str = "passed", **metrics: Metric) -> Record:
@@ -92,9 +94,9 @@ def test_axes_have_a_unit_that_fits(values, unit, expected):
 def cells(*rows, data="ab", **fields):
     """(scheme, size, top-1, tokens/s) as the records of two tests each."""
     for scheme, size, top1, speed in rows:
-        about = {"dataset": "cloze", "n": 100, "sha256": data}
+        task, about = "causal-lm", {"dataset": "cloze", "n": 100, "sha256": data}
         scored = record(scheme, size_bytes=Metric(size, "B", "lower"), top1=Metric(top1, "1", "higher", 100, 0.1, 0.9))
-        yield replace(scored, details={"data": about}, **fields)
+        yield replace(scored, details={"data": about, "task": task}, **fields)
         if speed:
             yield replace(record(scheme, decode_tokens_per_s=Metric(speed, "tokens/s", "higher")), **fields)
 
@@ -116,11 +118,11 @@ def test_the_front_is_what_no_cell_beats_in_everything():
 
 def test_a_speed_that_not_all_cells_have_from_one_machine_decides_nothing():
     (picture,) = pictures([*cells(*ROWS[:3]), *cells(("slow", 500, 0.10, None))])
-    assert (picture.speed, [p.speed for p in picture.points]) == ("", [None] * 4)
+    assert (picture.speed, [p.speed for p in picture.points]) == (None, [None] * 4)
     assert "slow" not in [p.scheme for p in picture.front()]
     elsewhere = cells(("other", 500, 0.10, 99), machine={"cores": 64})
     (picture,) = pictures([*cells(*ROWS), *elsewhere])
-    assert picture.speed == ""
+    assert picture.speed is None
 
 
 def test_what_was_scored_on_other_data_is_another_picture(tmp_path: Path):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchgate import registration
 from benchgate.report.memory_course import plot_memory
 from benchgate.report.plots import plot
 from benchgate.results import read_records
+from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
+    registration.load_project(working_folder())
     records = [record for path in arguments.files for record in read_records(path)]
     courses = plot_memory(records, arguments.out, arguments.format)
     for path in [*plot(records, arguments.out, arguments.format), *courses]:

@@ -71,6 +71,7 @@ def _page(arguments: argparse.Namespace, console: Console) -> int:
             f"cannot write {out}: a page's name ends in {', '.join(PAGES)}; else give a --format of "
             f"{', '.join(FORMATS)}, or a --table: {', '.join(sorted(TABLES))}"
         )
+    registration.load_project(working_folder())
     module, _, name = PAGES[out.suffix].partition(":")
     getattr(import_module(module), name)(arguments.files, out)
     console.print(str(out), soft_wrap=True)

@@ -16,6 +16,7 @@ from benchgate.machine import neighbours, throttling
 from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Taken
 from benchgate.machine.throttling import Conditions
+from benchgate.measuring.phase import enter
 
 BLOCK_S = 1.0
 # Between two tries of a disturbed block (s): a neighbour that comes and goes is given the time to go.
@@ -111,6 +112,7 @@ def measure(
     done: list[Block] = []
     best = best_reference_s
     while True:
+        enter(f"measure, block {len(done) + 1} of {max(count, len(done) + 1)}")
         block, best = _one(rounds, best, tools, watch)
         done.append(block)
         quiet = sum(not block.reasons for block in done)

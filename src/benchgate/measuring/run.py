@@ -34,6 +34,7 @@ from benchgate.machine.packages import versions
 from benchgate.measuring.held import Held
 from benchgate.measuring.in_turn import InTurn, Limits, in_turn
 from benchgate.measuring.meters.base import Apart, Asked, Elsewhere, Instrument, MeasuresApart, Meter, Reading, Subject
+from benchgate.measuring.phase import enter
 from benchgate.measuring.resolved import Loaded, Resolved, resolve
 from benchgate.measuring.timing import Loop, Rounds
 from benchgate.results import Record
@@ -141,8 +142,9 @@ def measure(place: Place, order: Order) -> tuple[Record, Rounds]:
     inside = {name: meter for name, meter in order.meters.items() if name not in apart}
     done: Timed = place.call(timed, replace(order, meters=inside, data=None), bool(apart))
     total = done.reading
-    for meter in apart.values():
+    for name, meter in apart.items():
         assert done.apart is not None
+        enter(f"meter {name}")
         total = _joined(total, _reading(meter, partial(meter.measure_apart, done.apart, place.elsewhere)))
     kept = Kept(order.key, order.shown, order.scored, order.data)
     return place.call(finished, kept, total), done.rounds
@@ -150,11 +152,13 @@ def measure(place: Place, order: Order) -> tuple[Record, Rounds]:
 
 def timed(held: Held, order: Order, tells_apart: bool) -> Timed:
     """Load the cell and read the meters that look at it; runs where the cell is held."""
+    enter("load")
     loaded = held.load(order.of, order.threads)
     subject = held.subject = prepare(loaded, order.operation, order.params, order.rounds, order.inputs)
     total = Reading()
-    for meter in order.meters.values():
+    for name, meter in order.meters.items():
         assert not isinstance(meter, MeasuresApart)
+        enter(f"meter {name}")
         total = _joined(total, _reading(meter, partial(meter.measure, replace(subject, metrics=total.metrics))))
     apart = Apart(order.of, loaded.path, order.threads, subject.asked) if tells_apart else None
     return Timed(total, order.rounds, apart)
@@ -201,6 +205,7 @@ def score(held: Held, of: Resolved, threads: int, key: str, data: Any) -> Record
 
 
 def _accuracy(loaded: Loaded, data: Any) -> Reading:
+    enter("score")
     task = loaded.of.task
     if data is None and isinstance(task, NeedsData):
         return Reading(missing=dict(task.without_data))
@@ -230,6 +235,7 @@ def fidelity(held: Held, of: Resolved, threads: int, other: Resolved, data: Any)
         raise BenchgateError(
             f"{of.task.name} has no fidelity; its task needs a method fidelity(reference, session, ...)"
         )
+    enter("fidelity")
     loaded = held.open(of, threads)
     reference = other.load(loaded.threads)
     try:
@@ -249,6 +255,7 @@ def against(
     limits: Limits,
 ) -> InTurn:
     """Time an operation of the cell and another thing in turn; runs where the cell is held."""
+    enter("time in turn")
     ours = prepare(held.open(of, threads), operation, params, Loop(), inputs)
     if isinstance(other, Work):
         return in_turn(ours.work, other, limits, one_thread=threads == 1)

@@ -15,6 +15,7 @@ from benchgate.machine import neighbours, throttling
 from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Taken
 from benchgate.measuring.blocks import Blocks
+from benchgate.measuring.phase import enter
 
 WARM_UP_MINIMUM = 0.010
 WARM_UP_SECONDS = 2.0
@@ -188,6 +189,7 @@ def time_work(
     warm. Turns begin anew for the timed rounds: how many calls the warm-up took does not decide what is measured.
     """
     prepare = work.prepare or (lambda: None)
+    enter("first call and warm-up")
     conditions, start = throttling.read(), neighbours.read()
     warm_call = _waiting(work.started(), synchronize)
     first = _first_call(work, warm_call, prepare)
@@ -199,6 +201,7 @@ def time_work(
         between(warm_call)
     outputs = _Outputs(work, see)
     call = outputs.keeping(_waiting(work.started(), synchronize))
+    enter("measure")
     start = neighbours.read()
     samples = rounds.run(
         call,

@@ -19,7 +19,7 @@ class Builds:
 
     def make(self, cells: Iterable[Cell], local: Local, say: Callable[[str], None]) -> None:
         """Build what is not in the cache yet, each in a process of its own; `say` is told each one and its seconds."""
-        wanted = [of for cell in dict.fromkeys(cells) if (of := _buildable(cell)) is not None]
+        wanted = unbuilt(cells)
         for number, of in enumerate(wanted, 1):
             start = time.monotonic()
             try:
@@ -35,6 +35,11 @@ class Builds:
         """Raise what the cell's build raised."""
         if cell in self._failed:
             raise self._failed[cell]
+
+
+def unbuilt(cells: Iterable[Cell]) -> list[Resolved]:
+    """Return those of the cells that can run here and whose artifacts are not built, each once."""
+    return [of for cell in dict.fromkeys(cells) if (of := _buildable(cell)) is not None]
 
 
 def _buildable(cell: Cell) -> Resolved | None:

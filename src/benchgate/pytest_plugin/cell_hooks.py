@@ -26,6 +26,7 @@ from benchgate.pytest_plugin.items import cell_of, own_modules, params_of
 from benchgate.pytest_plugin.names import AXES, CELLS, REFUSAL
 from benchgate.pytest_plugin.outcomes import Ended, ended_early, outcome_of
 from benchgate.pytest_plugin.patience import Patience
+from benchgate.pytest_plugin.progress import PROGRESS, Progress
 from benchgate.pytest_plugin.stored_runs import BASELINES
 from benchgate.pytest_plugin.suite_run import SuiteRun
 from benchgate.results import Record
@@ -57,6 +58,7 @@ def activate(config: pytest.Config) -> None:
     except BenchgateError as error:
         suite.errors.append(str(error))
     config.pluginmanager.register(CellHooks(config, suite), CELLS)
+    config.pluginmanager.register(Progress(config, suite), PROGRESS)
 
 
 def _prepare(suite: SuiteRun, config: pytest.Config) -> None:

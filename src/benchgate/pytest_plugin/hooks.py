@@ -58,6 +58,10 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "action": "store_true",
         "help": "go on with the last run where it was killed: measure only what is missing",
     },
+    "--cell-dry-run": {
+        "action": "store_true",
+        "help": "tell what would be measured, skipped and built, and about how long it takes; do nothing of it",
+    },
     "--cell-meters": {
         "metavar": "NAMES",
         "type": lambda text: [name for name in text.split(",") if name],
@@ -153,7 +157,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if stored_runs.baseline_has_cells(config) or asked:
         cell_hooks.activate(config)
-    if any(config.getoption(flag) for flag in AGAINST):
+    if config.option.cell_dry_run:
+        from benchgate.pytest_plugin import dry_run
+
+        dry_run.register(config)
+    elif any(config.getoption(flag) for flag in AGAINST):
         from benchgate.pytest_plugin import against
 
         against.register(config)

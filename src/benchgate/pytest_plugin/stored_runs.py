@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,16 @@ from benchgate.core import BenchgateError
 from benchgate.gate.baselines import Baselines
 from benchgate.gate.shelf import Shelf
 from benchgate.gate.suspicion import suspicions
+from benchgate.machine import spinning
+from benchgate.machine.devices import devices
+from benchgate.machine.fingerprint import fingerprint
 from benchgate.pytest_plugin import benchmark_adapter
 from benchgate.results import Record, ResultsError, read_document, records_of
 
 # Stored runs that are asked for suspicion: older ones are of another code, and reading takes time.
 NEWEST = 8
+# The seconds of a test's body, in its record's details.
+SECONDS = "test_s"
 BASELINES = pytest.StashKey[Baselines | BenchgateError]()
 
 
@@ -74,11 +80,35 @@ def load_baselines(compare: str | bool, storage: Any) -> Baselines:
 
 def suspicion_of_tests(config: pytest.Config) -> dict[str, float]:
     """Suspicion by test from the newest stored runs; files that cannot be read say nothing of any."""
+    return suspicions(_newest(config))
+
+
+def seconds_of_tests(config: pytest.Config, baselines: Iterable[Record] = ()) -> dict[str, float]:
+    """Seconds that each test took in the newest stored run of this machine that has it, else in these baselines."""
+    found = {}
+    for record in (*baselines, *_newest(config)):
+        seconds = record.details.get(SECONDS)
+        if isinstance(seconds, int | float) and seconds > 0 and _is_here(record):
+            found[record.key] = float(seconds)
+    return found
+
+
+def _is_here(record: Record) -> bool:
+    """True for a record of this machine; how idle threads of a worker spin decides little of how long a test takes."""
+    device = record.cell.get("device", "")
+    return device in devices and _without_spin(record.machine) == _without_spin(fingerprint(device))
+
+
+def _without_spin(machine: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in machine.items() if name not in spinning.in_force()}
+
+
+def _newest(config: pytest.Config) -> list[Record]:
     found: list[Record] = []
     for path in _stored("[0-9][0-9][0-9][0-9]_", benchmark_adapter.storage(config))[-NEWEST:]:
         with contextlib.suppress(ResultsError):
             found += records_of(read_document(path), str(path))
-    return suspicions(found)
+    return found
 
 
 def _stored(name: str, storage: Any) -> list[Path]:

@@ -9,6 +9,9 @@ from benchgate.core.headline import HasHeadline, headline
 from benchgate.core.metrics import Row, row_of
 from benchgate.results import Record
 
+# Groups of the metric table by which a cell is fast, and good.
+SPEED_GROUPS, ACCURACY_GROUPS = ("time", "throughput"), ("accuracy",)
+
 
 def headline_rows(records: Iterable[Record]) -> list[Row]:
     """Return the metric table's rows of the headline metrics that the records of one model have, most important
@@ -16,6 +19,11 @@ def headline_rows(records: Iterable[Record]) -> list[Row]:
     known = list(records)
     metrics = metrics_of(known)
     return [row_of(name, metrics[name]) for name in headline(task_of_records(known, metrics), metrics)]
+
+
+def headline_names(models: Iterable[Iterable[Record]]) -> set[str]:
+    """Return the names of all metrics that are a headline of one of the models, each with its records."""
+    return {row.name for records in models for row in headline_rows(records)}
 
 
 def metrics_of(records: Iterable[Record]) -> dict[str, Metric]:

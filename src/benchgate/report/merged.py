@@ -85,7 +85,7 @@ def sheets(records: Sequence[Record], files: Sequence[str] = ()) -> Iterator[She
 
 
 def _sheet(records: Sequence[Record], file: str) -> Sheet:
-    sizes = _Sizes(records)
+    sizes = Sizes(records)
     records = [replace(record, params=sizes.asked(record)) for record in records]
     columns = headline_rows(records)
     plain = dict(_cells(r for r in records if sizes.are_plain(r)))
@@ -130,7 +130,7 @@ def _merged(
     return figures
 
 
-def _others(columns: Sequence[Row], left: Sequence[Record], sizes: _Sizes) -> Iterator[Merged]:
+def _others(columns: Sequence[Row], left: Sequence[Record], sizes: Sizes) -> Iterator[Merged]:
     """Rows of what was not merged: a cell's at one set of sizes, all operations together."""
     found: dict[tuple[str, str, str], dict[str, Figure]] = {}
     for record in left:
@@ -142,7 +142,7 @@ def _others(columns: Sequence[Row], left: Sequence[Record], sizes: _Sizes) -> It
     yield from (Merged(*key, figures) for key, figures in found.items())
 
 
-class _Sizes:
+class Sizes:
     """The sizes that were asked of each operation: which are plain, and words for the rest."""
 
     def __init__(self, records: Sequence[Record]) -> None:

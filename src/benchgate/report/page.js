@@ -10,7 +10,7 @@
   };
 
   // ---- the table: rows are kept as data, and those of one page are in the document
-  const table = data.table, AXES = table.axes.length;
+  const table = data.table, AXES = table.axes.length, SHORT = 24;
   const collator = new Intl.Collator("en", { numeric: true });
   const words = table.rows.map((row) => row.a.join(" ").toLowerCase());
   const state = { text: "", chosen: {}, group: table.columns.some((column) => column.main) ? "main" : "all", sort: null, down: false, page: 0, size: 25 };
@@ -70,7 +70,7 @@
     const body = make("tbody");
     for (const index of shown.slice(state.page * state.size, (state.page + 1) * state.size)) {
       const row = table.rows[index];
-      body.append(make("tr", { title: row.k }, ...axes.map((axis) => make("td", { className: "word" }, row.a[axis])), ...places.map((place) => figure(row, place))));
+      body.append(make("tr", { title: row.k }, ...axes.map((axis) => make("td", { className: row.a[axis].length > SHORT ? "word" : "word short" }, row.a[axis])), ...places.map((place) => figure(row, place))));
     }
     byId("table").replaceChildren(make("caption", {}, common.length ? `all of ${common.join(", ")}` : "a row each cell"), make("thead", {}, head), body);
     byId("count").textContent = `${shown.length} of ${table.rows.length} cells, ${places.length} metrics`;
@@ -103,7 +103,8 @@
     });
     const groups = [...new Set(table.columns.map((column) => column.group))];
     choice("metrics", [...(state.group === "main" ? [["main", "main"]] : []), ["all", "all"], ...groups.map((group) => [group, group])], (value) => { state.group = value; });
-    choice("rows a page", [["25", 25], ["100", 100], ["all", Infinity]], (value) => { state.size = Number(value); });
+    // A thousand rows at once took a browser over a second to lay out again after each click.
+    choice("rows a page", [["25", 25], ["100", 100]], (value) => { state.size = Number(value); });
     form.addEventListener("submit", (event) => event.preventDefault());
   }
   filters();
@@ -135,6 +136,12 @@
     const off = (ends, sign) => ends.map((end, place) => (end === null ? 0 : Math.max(0, sign * (end - base[place]))));
     return { type: "data", symmetric: false, array: off(one.high, 1), arrayminus: off(one.low, -1), color: colour, thickness: 1, width: 3 };
   };
+  // Neighbours have their names on different sides, where they do not cover each other.
+  const SIDES = ["top center", "bottom center", "middle right"];
+  function beside(x) {
+    const order = x.map((_, place) => place).sort((a, b) => x[a] - x[b]);
+    return x.map((_, place) => SIDES[order.indexOf(place) % SIDES.length]);
+  }
   const MODES = { points: "markers", both: "lines+markers", line: "lines", steps: "lines", area: "lines" };
   function trace(spec, one, place, look) {
     const colour = look.colours[place % look.colours.length];
@@ -143,7 +150,7 @@
     const flat = spec.kind === "dots";
     const found = { ...common, type: "scatter", mode: MODES[one.mode ?? "both"], line: { color: colour, width: 1.5, shape: one.mode === "steps" || one.mode === "area" ? "hv" : "linear" },
       marker: { color: one.hollow ? one.hollow.map((open) => (open ? look.ground : colour)) : colour, size: one.sizes ?? (one.x.length > 300 ? 3 : 7), line: { color: colour, width: one.hollow ? 1.5 : 0 }, opacity: 1 } };
-    if (one.labels) Object.assign(found, { mode: "markers+text", text: one.labels.map((name) => plain(cut(name, 24))), textposition: "top center", textfont: { size: 10 }, cliponaxis: false });
+    if (one.labels) Object.assign(found, { mode: "markers+text", text: one.labels.map((name) => plain(cut(name, 24))), textposition: beside(one.x), textfont: { size: 10 }, cliponaxis: false });
     found[flat ? "error_x" : "error_y"] = errors(one, flat ? "x" : "y", colour);
     if (one.mode === "area") Object.assign(found, { stackgroup: "all", fillcolor: colour, line: { width: 0, shape: "hv" } });
     return found;

@@ -19,7 +19,7 @@ from benchgate import __version__
 from benchgate.core import BenchgateError
 from benchgate.gate.findings import FAILING
 from benchgate.machine.packages import missing_packages
-from benchgate.report import page_curves, page_facts, page_figures
+from benchgate.report import page_advice, page_curves, page_facts, page_figures
 from benchgate.report.escape import visible
 from benchgate.report.gate_formats import as_grid
 from benchgate.report.grid import shown
@@ -60,6 +60,7 @@ def render(content: Content, library: str, versions: str) -> str:
     sources.filters |= {"entry": shown, "visible": visible}
     script = (HERE / "page.js").read_text(encoding="utf-8")
     courses, history_notes = page_curves.history(content)
+    advice, no_advice = page_advice.advice(content.suite)
     data = payload(content, courses)
     return sources.get_template("page.html.j2").render(
         policy=policy(script, library),
@@ -74,7 +75,8 @@ def render(content: Content, library: str, versions: str) -> str:
         verdict=page_facts.verdict(content),
         findings=page_facts.findings(content),
         failing=FAILING,
-        unbeaten=page_figures.unbeaten(content.measured),
+        advice=advice,
+        no_advice=no_advice,
         answers=[(name, as_grid(answers)) for name, answers in content.answers],
         history_notes=history_notes,
         training=page_facts.training(content.records),

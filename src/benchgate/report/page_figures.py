@@ -13,9 +13,9 @@ from benchgate.core.units import human, scale
 from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.report import pareto
 from benchgate.report.escape import visible
+from benchgate.report.headline import headline_rows
 from benchgate.report.page_content import Row, is_trial
 from benchgate.report.page_rounds import short
-from benchgate.report.plots import PLOTTED
 from benchgate.report.tables import labels
 from benchgate.results import Record
 
@@ -25,7 +25,6 @@ MOST_BARS = 60
 TOLD = 8
 # Points that can be named in the picture.
 LABELLED = 15
-TASK_PLOTTED = (*PLOTTED, "exact_match", "token_f1", "throughput_per_s", "training_tokens_per_s", "energy_j_per_call")
 # What goes up or down with a batch, a context, threads: the first of a group that the cells have.
 SCALED = (
     ("prefill_tokens_per_s", "decode_tokens_per_s", "training_tokens_per_s", "throughput_per_s"),
@@ -110,13 +109,11 @@ def _brief(value: Any) -> Any:
 
 
 def workload(rows: Sequence[Row]) -> Iterator[Figure]:
-    """Bars for each model and metric that people look at first: size, accuracy, time, tokens/s, memory, energy."""
+    """Bars for each model and each of its headline metrics: accuracy, time or tokens/s, size, memory, energy."""
     for model in dict.fromkeys(row.record.cell["model"] for row in rows):
         own = [row for row in rows if row.record.cell["model"] == model and not is_trial(row.record)]
-        for name in TASK_PLOTTED:
-            having = [row for row in own if name in row.record.metrics]
-            if having:
-                yield _bars(model, TABLE[name], having)
+        for metric in headline_rows(row.record for row in own):
+            yield _bars(model, metric, [row for row in own if metric.name in row.record.metrics])
 
 
 def _bars(model: str, metric: MetricRow, having: Sequence[Row]) -> Figure:
@@ -174,7 +171,6 @@ def trade_offs(rows: Sequence[Row]) -> Iterator[Figure]:
 
 def _trade_off(picture: pareto.Picture) -> Figure:
     front, (factor, unit) = picture.front(), scale([point.size for point in picture.points], "B")
-    fastest = max(point.speed or 0.0 for point in picture.points)
     series = []
     for runtime in dict.fromkeys(point.runtime for point in picture.points):
         own = [point for point in picture.points if point.runtime == runtime]
@@ -183,42 +179,27 @@ def _trade_off(picture: pareto.Picture) -> Figure:
                 runtime,
                 [p.size / factor for p in own],
                 [p.accuracy.value for p in own],
-                [_point(p, picture) for p in own],
+                [pareto.told(p, picture) for p in own],
                 [p.accuracy.low for p in own],
                 [p.accuracy.high for p in own],
-                [9 + 21 * (p.speed / fastest) ** 0.5 if p.speed else 9.0 for p in own],
+                [9 + 21 * picture.quickness(p) ** 0.5 for p in own],
                 [p not in front for p in own],
                 [p.scheme for p in own] if len(picture.points) <= LABELLED else [],
                 "points",
             )
         )
-    speed = f"; the larger, the faster ({TABLE[picture.speed].title})" if picture.speed else "; no common speed"
+    speed = f"; the larger, the faster ({picture.speed.title})" if picture.speed else "; no common speed"
     best = ", ".join(f"{p.scheme} {p.runtime}" for p in front)
     return Figure(
         "points",
         picture.model,
         f"{picture.model}: size, accuracy, speed",
         Axis(f"{TABLE[pareto.SIZE].title} [{unit}]", free=True),
-        Axis(TABLE[picture.accuracy].title, free=True),
+        Axis(pareto.directed(picture.accuracy), free=True),
         series,
         f"Size against accuracy. No cell is better in everything than: {best}.",
         f"filled: no cell is better in everything{speed}. Scored on {picture.data}",
     )
-
-
-def _point(point: pareto.Point, picture: pareto.Picture) -> str:
-    speed = f", {point.speed:.3g} {TABLE[picture.speed].unit}" if point.speed and picture.speed else ""
-    return f"{point.scheme} {point.runtime}: {point.accuracy.value:.3f}, {human(point.size, 'B')}{speed}"
-
-
-def unbeaten(rows: Sequence[Row]) -> list[str]:
-    """A line a model: the cells that no other one beats in size, accuracy and speed; none where nothing says so."""
-    return [
-        f"{picture.model} ({picture.data}): no cell is at least as good in size, accuracy"
-        f"{' and ' + TABLE[picture.speed].title if picture.speed else ''} and better in one of them than: "
-        + ", ".join(f"{point.scheme} {point.runtime}" for point in picture.front())
-        for picture in pareto.pictures(row.record for row in rows)
-    ]
 
 
 def scaling(rows: Sequence[Row]) -> Iterator[Figure]:

@@ -13,8 +13,8 @@ from benchgate.gate.disturbed import MARK, disturbance
 from benchgate.gate.findings import Finding
 from benchgate.report.comparison import compared
 from benchgate.report.escape import visible
+from benchgate.report.headline import headline_names
 from benchgate.report.page_content import Content, Results, Row, plain
-from benchgate.report.page_figures import TASK_PLOTTED
 from benchgate.report.relations import Relation, Source
 from benchgate.results import Record
 
@@ -31,6 +31,8 @@ def table(content: Content) -> dict[str, Any]:
     rows = [row for row in content.rows if row.record.outcome != "skipped"]
     files = len({row.results.path for row in rows}) > 1
     columns = _columns([row.record for row in rows])
+    models = dict.fromkeys(row.record.cell["model"] for row in rows)
+    main = headline_names([row.record for row in rows if row.record.cell["model"] == model] for model in models)
     relations = {key: found for results in content.results for key, found in _relations(results).items()}
     return {
         "axes": [*AXES, *(("file",) if files else ())],
@@ -40,7 +42,7 @@ def table(content: Content) -> dict[str, Any]:
                 "unit": "" if c.unit in TOLD_UNITS else visible(c.unit),
                 "group": c.group,
                 "better": c.better,
-                "main": c.name in TASK_PLOTTED,
+                "main": c.name in main,
             }
             for c in columns
         ],

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import Cell, Metric
-from benchgate.core.metrics import TABLE
-from benchgate.core.units import human, scale, three_digits
+from benchgate.core.metrics import TABLE, Row
+from benchgate.core.units import human, scale
 from benchgate.report.dominance import Reading, beats
 from benchgate.report.escape import in_figure
 from benchgate.report.figures import COLOURS, save
+from benchgate.report.headline import ACCURACY_GROUPS, SPEED_GROUPS, headline_rows
+from benchgate.report.merged import Sizes
 from benchgate.results import Record
 
 SIZE = "size_bytes"
-# The first that a model's cells have is its accuracy, and its speed.
-ACCURACIES = ("top1", "ap", "agreement_ap", "exact_match", "accuracy")
-SPEEDS = ("decode_tokens_per_s", "throughput_per_s", "prefill_tokens_per_s")
 # Square points of the smallest and the largest marker; the area goes by the speed.
 SMALLEST, LARGEST = 30.0, 400.0
 # of a model's name in that of a file
@@ -29,13 +28,13 @@ LONGEST = 150
 
 @dataclass(frozen=True)
 class Point:
-    """One cell: bytes, an accuracy (higher is better), and tokens/s or the like where it was measured."""
+    """One cell: bytes, an accuracy, and a throughput or a time where it was measured."""
 
     scheme: str
     runtime: str
     size: float
     accuracy: Metric
-    speed: float | None
+    speed: Metric | None
 
     def beats(self, other: Point, with_speed: bool) -> bool:
         """At least as good in everything and better in something."""
@@ -43,23 +42,33 @@ class Point:
 
     def _readings(self, with_speed: bool) -> list[Reading]:
         own = [Reading.exact(self.size, "lower"), Reading.exact(self.accuracy.value, self.accuracy.better)]
-        return [*own, Reading.exact(self.speed or 0.0, "higher")] if with_speed else own
+        speed = self.speed if with_speed else None
+        return own if speed is None else [*own, Reading.exact(speed.value, speed.better)]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The cells of one model, scored on one data set. `speed` is the metric's name, or "" where not all have one."""
+    """The cells of one model, scored on one data set. `accuracy` and `speed` are the first headline metrics of their
+    kind; `speed` is None where not all cells have one."""
 
     model: str
     data: str
-    accuracy: str
-    speed: str
+    accuracy: Row
+    speed: Row | None
     points: Sequence[Point]
 
     def front(self) -> list[Point]:
         """The cells that none beats in size, accuracy and (where all cells have it) speed; smallest first."""
-        best = [p for p in self.points if not any(o.beats(p, bool(self.speed)) for o in self.points)]
+        best = [p for p in self.points if not any(o.beats(p, self.speed is not None) for o in self.points)]
         return sorted(best, key=lambda point: point.size)
+
+    def quickness(self, point: Point) -> float:
+        """How fast the cell is as a share of the fastest one, 0 where no speed is known."""
+        known = [other.speed.value for other in self.points if other.speed is not None]
+        if self.speed is None or point.speed is None or min(known) <= 0:
+            return 0.0
+        own = point.speed.value
+        return own / max(known) if self.speed.better == "higher" else min(known) / own
 
 
 def pictures(records: Iterable[Record]) -> Iterator[Picture]:
@@ -67,27 +76,38 @@ def pictures(records: Iterable[Record]) -> Iterator[Picture]:
 
     Only cells at their default parameters; a speed is left out unless all cells have it from one machine.
     """
-    plain = [record for record in records if record.is_baseline and not record.params]
-    for model in dict.fromkeys(record.cell["model"] for record in plain):
-        own = [record for record in plain if record.cell["model"] == model]
-        found = next((a for a in ACCURACIES if any(a in r.metrics for r in own)), "")
-        scored = [r for r in own if found in r.metrics and SIZE in r.metrics]
+    good = [record for record in records if record.is_baseline]
+    for model in dict.fromkeys(record.cell["model"] for record in good):
+        measured = [record for record in good if record.cell["model"] == model]
+        sizes = Sizes(measured)
+        own = [record for record in measured if not sizes.asked(record)]
+        rows = headline_rows(own)
+        accuracy = next((row for row in rows if row.group in ACCURACY_GROUPS), None)
+        if accuracy is None:
+            continue
+        speeds = [row for row in rows if row.group in SPEED_GROUPS]
+        scored = [r for r in own if accuracy.name in r.metrics and SIZE in r.metrics]
         for data in dict.fromkeys(map(_data, scored)):
             cells = {_cell(r): r for r in reversed(scored) if _data(r) == data}
             if len(cells) > 1:
-                yield _picture(model, data, found, list(cells.values())[::-1], own)
+                yield _picture(model, data, accuracy, speeds, list(cells.values())[::-1], own)
 
 
-def _picture(model: str, data: str, accuracy: str, scored: Sequence[Record], own: Sequence[Record]) -> Picture:
-    speed, values = next(((name, v) for name in SPEEDS if (v := _speeds(name, scored, own)) is not None), ("", {}))
+def _picture(
+    model: str, data: str, accuracy: Row, speeds: Sequence[Row], scored: Sequence[Record], own: Sequence[Record]
+) -> Picture:
+    known = ((row, values) for row in speeds if (values := _speeds(row.name, scored, own)) is not None)
+    speed, values = next(known, (None, {}))
     points = [
-        Point(r.cell["scheme"], r.cell["runtime"], r.metrics[SIZE].value, r.metrics[accuracy], values.get(_cell(r)))
+        Point(
+            r.cell["scheme"], r.cell["runtime"], r.metrics[SIZE].value, r.metrics[accuracy.name], values.get(_cell(r))
+        )
         for r in scored
     ]
     return Picture(model, data, accuracy, speed, points)
 
 
-def _speeds(name: str, scored: Sequence[Record], own: Sequence[Record]) -> dict[str, float] | None:
+def _speeds(name: str, scored: Sequence[Record], own: Sequence[Record]) -> dict[str, Metric] | None:
     """The metric of each cell, by the test that scored it or else by the first that measured it; None where a cell has
     it not, or they are of different machines or operations."""
     found = {}
@@ -97,7 +117,7 @@ def _speeds(name: str, scored: Sequence[Record], own: Sequence[Record]) -> dict[
             return None
         found[_cell(record)] = having[0]
     kinds = {json.dumps([dict(r.machine), r.operation], sort_keys=True) for r in found.values()}
-    return {cell: r.metrics[name].value for cell, r in found.items()} if len(kinds) == 1 else None
+    return {cell: r.metrics[name] for cell, r in found.items()} if len(kinds) == 1 else None
 
 
 def _cell(record: Record) -> str:
@@ -131,7 +151,6 @@ def draw(picture: Picture, path: Path) -> Path:
     factor, unit = scale([point.size for point in picture.points], "B")
     front = picture.front()
     runtimes = list(dict.fromkeys(point.runtime for point in picture.points))
-    fastest = max(point.speed or 0.0 for point in picture.points)
     entries = []
     for number, point in enumerate(picture.points, 1):
         colour = COLOURS[runtimes.index(point.runtime) % len(COLOURS)]
@@ -139,28 +158,38 @@ def draw(picture: Picture, path: Path) -> Path:
         if metric.low is not None and metric.high is not None:
             bounds = [[max(0.0, y - metric.low)], [max(0.0, metric.high - y)]]
             axes.errorbar(x, y, yerr=bounds, ecolor=colour, elinewidth=0.8, capsize=2, fmt="none", alpha=0.4)
-        area = max(SMALLEST, LARGEST * point.speed / fastest) if point.speed else SMALLEST
+        area = max(SMALLEST, LARGEST * picture.quickness(point))
         face = colour if point in front else "none"
         axes.scatter(x, y, s=area, facecolors=face, edgecolors=colour, linewidths=1.2, zorder=3)
         axes.annotate(str(number), (x, y), xytext=(7, 4), textcoords="offset points", fontsize=8)
-        entries.append((_entry(number, point), face, colour))
+        entries.append((f"{number} {in_figure(told(point, picture))}", face, colour))
     _describe(axes, picture, unit)
     _legend(axes, entries)
     return save(figure, path)
 
 
-def _entry(number: int, point: Point) -> str:
-    speed = f", {three_digits(point.speed)}/s" if point.speed else ""
-    name = in_figure(f"{point.scheme} {point.runtime}")
-    return f"{number} {name}: {point.accuracy.value:.3f}, {human(point.size, 'B')}{speed}"
+def directed(row: Row) -> str:
+    """Return the metric's title with its better direction: an accuracy may be a loss."""
+    return f"{row.title} ({row.better} is better)"
+
+
+def told(point: Point, picture: Picture) -> str:
+    """Return the cell's name with its figures, on one line."""
+    speed = (
+        f", {picture.speed.title} {human(point.speed.value, picture.speed.unit)}"
+        if point.speed and picture.speed
+        else ""
+    )
+    accuracy = human(point.accuracy.value, picture.accuracy.unit)
+    return f"{point.scheme} {point.runtime}: {accuracy}, {human(point.size, 'B')}{speed}"
 
 
 def _describe(axes: Any, picture: Picture, unit: str) -> None:
-    speed = f"; area: {TABLE[picture.speed].title}" if picture.speed else ""
+    speed = f"; the larger, the faster ({picture.speed.title})" if picture.speed else ""
     title = f"{in_figure(picture.model)} ({in_figure(picture.data)})\nfilled: no cell is better in everything{speed}"
     axes.set_title(title, loc="left", fontsize=9)
     axes.set_xlabel(f"{TABLE[SIZE].title} [{unit}]")
-    axes.set_ylabel(TABLE[picture.accuracy].title)
+    axes.set_ylabel(directed(picture.accuracy))
 
 
 def _legend(axes: Any, entries: Sequence[tuple[str, str, str]]) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from benchgate.core import BenchgateError
 from benchgate.report.dominance import Reading, apart, beats, ratio, surely_beats
+from benchgate.report.headline import ACCURACY_GROUPS, SPEED_GROUPS
 from benchgate.report.losses import more_needed
 from benchgate.report.pareto import SIZE
 from benchgate.report.recommend_cells import Candidate, Measured, Unknown
@@ -17,7 +18,6 @@ from benchgate.report.recommend_words import Limit, Wanted
 from benchgate.results import Record
 
 Kept = Literal["yes", "no", "cannot say"]
-SPEED_GROUPS, ACCURACY_GROUPS = ("time", "throughput"), ("accuracy",)
 
 
 @dataclass(frozen=True)

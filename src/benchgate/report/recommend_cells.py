@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchgate.core import BenchgateError, DataError
 from benchgate.core.metrics import row_of
@@ -18,6 +18,7 @@ from benchgate.gate.disturbed import disturbance
 from benchgate.report.dominance import Reading
 from benchgate.report.headline import headline_rows
 from benchgate.report.losses import loss
+from benchgate.report.merged import OF_THE_CELL, Sizes
 from benchgate.report.recommend_words import Wanted
 from benchgate.report.relations import Line, reference_of
 from benchgate.results import Record
@@ -25,8 +26,6 @@ from benchgate.results import Record
 # Sizes, peaks of memory and counted operations: what is told is there, without an interval.
 EXACT_GROUPS = ("size", "memory")
 EXACT_UNITS = ("FLOP",)
-# Accuracies and sizes belong to the cell, whatever was timed.
-OF_THE_CELL = ("accuracy", "size")
 # (scheme, runtime)
 Place = tuple[str, str]
 
@@ -69,6 +68,7 @@ class Measured:
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.records = sorted(records, key=_order)
+        self._sizes = Sizes(self.records)
         self.by_cell: dict[Place, list[Record]] = {}
         for record in sorted(self.records, key=_place):
             self.by_cell.setdefault(_place(record), []).append(record)
@@ -122,7 +122,8 @@ class Measured:
         if not having or row_of(wanted.metric, having[0].metrics[wanted.metric]).group in OF_THE_CELL:
             return having
         having = [r for r in having if wanted.operation in ("", r.operation) and _is_at(r, at)]
-        plain = [r for r in having if not r.params]
+        # Defaults that somebody wrote out are the same sizes, and comparable.
+        plain = [replace(r, params={}) for r in having if not self._sizes.asked(r)]
         having = plain if plain and not at else having
         operations = sorted({r.operation for r in having})
         if len(operations) > 1:

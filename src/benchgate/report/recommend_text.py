@@ -35,11 +35,17 @@ def as_json(found: Sequence[Recommendation]) -> str:
 
 
 def _one(answer: Recommendation, width: int) -> str:
-    said = "".join(f"{visible(line)}\n" for line in _said(answer))
-    return f"{said}\n{rendered([Grid('', *_table(answer), (FRONT,))], 'terminal', width)}"
+    lines = "".join(f"{visible(line)}\n" for line in said(answer))
+    return f"{lines}\n{rendered([as_grid(answer)], 'terminal', width)}"
 
 
-def _said(answer: Recommendation) -> Iterator[str]:
+def as_grid(answer: Recommendation) -> Grid:
+    """Return the cells with each figure that was asked for, whether none is better, and whether the limits are kept."""
+    return Grid("", *_table(answer), (FRONT,))
+
+
+def said(answer: Recommendation) -> Iterator[str]:
+    """Yield the answer in lines: the question, the decision, why, what would change it, and what cannot be said."""
     asked = ", ".join(f"{m.wanted} {_sign(m)} {told(m.bound, m.wanted)}" for m in answer.limits) or "nothing"
     yield f"{answer.model} {answer.device}: best {answer.by} ({_direction(answer)} is better) of what keeps: {asked}"
     if answer.winner:

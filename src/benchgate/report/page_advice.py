@@ -1,0 +1,57 @@
+"""The cell to ship, on a page: the answers of `benchgate recommend`, by its rules and in its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from benchgate.core import BenchgateError
+from benchgate.report.grid import Grid
+from benchgate.report.recommend import Recommendation, recommend
+from benchgate.report.recommend_text import as_grid, said
+from benchgate.report.recommend_words import Limit, Wanted
+from benchgate.results import Record
+
+# The share of the reference's accuracy that may be lost, where nobody says another one.
+MOST_LOST = Limit(Wanted("", lost=True), 0.01, True, "--max-loss")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The answer for one model and device: its lines, the decision first, and its table."""
+
+    lines: tuple[str, ...]
+    grid: Grid
+
+
+def advice(records: Iterable[Record]) -> tuple[list[Advice], list[str]]:
+    """Return (an answer for each model and device with several cells, the reasons why others have none).
+
+    Of cells that lose at most 1 % of the accuracy the fastest one; of a model without accuracies of all cells.
+    """
+    found: list[Advice] = []
+    reasons: list[str] = []
+    models: dict[str, list[Record]] = {}
+    for record in records:
+        models.setdefault(record.cell["model"], []).append(record)
+    for own in models.values():
+        if len({(record.cell["scheme"], record.cell["runtime"]) for record in own}) < 2:
+            continue
+        try:
+            found += [_advice(answer) for answer in _answers(own)]
+        except BenchgateError as error:
+            reasons.append(str(error))
+    return found, reasons
+
+
+def _advice(answer: Recommendation) -> Advice:
+    title = f"{answer.model} {answer.device}: best {answer.by}"
+    return Advice(tuple(said(answer)), replace(as_grid(answer), title=title))
+
+
+def _answers(own: list[Record]) -> list[Recommendation]:
+    try:
+        return recommend(own, [MOST_LOST], None, {}, None)
+    except BenchgateError:
+        # No accuracy to lose; what is wrong beside that is said by the second question too.
+        return recommend(own, [], None, {}, None)
