@@ -18,6 +18,7 @@ FILES = (
     "pytest_plugin/test_gate.py",
     "pytest_plugin/test_good_citizen.py",
     "pytest_plugin/test_matrix_runs.py",
+    "pytest_plugin/test_own_suite.py",
     "pytest_plugin/test_processes.py",
     "pytest_plugin/test_promoted.py",
     "pytest_plugin/test_results.py",

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchgate.core import BenchgateError, Unavailable
+from benchgate.machine import sending
 
 # The end of what a worker printed that is kept: enough for a traceback, and a gigabyte of it costs no memory.
 TAIL_BYTES = 8192
@@ -96,7 +97,7 @@ class Worker:
         import cloudpickle
 
         try:
-            request = cloudpickle.dumps((function, args))
+            request = sending.dumps((function, args))
         except Exception as error:
             raise Unavailable(
                 f"cannot be sent to a process of its own ({type(error).__name__}: {error}); "

@@ -123,9 +123,9 @@ class Walk:
         name = f"{function.__module__}.{function.__qualname__}"
         path = Path(function.__code__.co_filename)
         if module_file(function.__module__) is None or not path.is_file():
-            # dataclasses and namedtuples make methods from text: the class's own source says the same.
+            # Methods that dataclasses and namedtuples make of text, and whatever else exec made.
             if function.__code__.co_filename.startswith("<string>"):
-                return ["generated", name]
+                return ["generated", name, _as_text(function.__code__)]
             return self._unknown(where, f"is or uses {name}, whose source is in no file")
         self.modules.add(function.__module__)
         if is_installed(path) or function.__module__.partition(".")[0] == OWN:
@@ -215,6 +215,17 @@ class Walk:
 
 def _class_name(value: Any) -> str:
     return f"{value.__class__.__module__}.{value.__class__.__qualname__}"
+
+
+def _as_text(code: types.CodeType) -> list[Any]:
+    """Return what code does, whatever text it was compiled from."""
+    inner = [_as_text(c) if isinstance(c, types.CodeType) else digest(_plain(c)) for c in code.co_consts]
+    return [code.co_code.hex(), list(code.co_names), list(code.co_varnames), inner]
+
+
+def _plain(constant: Any) -> Any:
+    # The order of a set of strings is another in each process.
+    return sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)
 
 
 def _closed_over(function: types.FunctionType) -> dict[str, Any]:
