@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from types import ModuleType
 
 import cloudpickle
 import pytest
 
-from benchgate.machine import sending
+from benchgate.machine import sending, workers
 
 TEXT = """
 def outer():
@@ -41,3 +42,8 @@ def test_functions_and_those_inside_of_them_name_the_file_that_they_were_written
 def test_what_cannot_be_pickled_raises_what_cloudpickle_raises():
     with pytest.raises(TypeError, match="cannot pickle"):
         sending.dumps(iter(sys.modules.values()))
+
+
+def test_what_comes_back_from_a_worker_names_it_too(outer):
+    with workers.start() as worker:
+        assert worker.call(copy.copy, outer).__code__.co_filename == "/somewhere/spam.py"

@@ -58,6 +58,8 @@ def serve(connection: Connection) -> None:
     """Run what the parent sends until it has nothing more to send. Never returns."""
     import cloudpickle
 
+    from benchgate.machine import sending
+
     first_to_go()
     while True:
         try:
@@ -67,7 +69,7 @@ def serve(connection: Connection) -> None:
             os._exit(0)
         try:
             function, args = cloudpickle.loads(request)
-            answer = cloudpickle.dumps((True, function(*args)))
+            answer = sending.dumps((True, function(*args)))
         except BaseException as error:
             answer = cloudpickle.dumps((False, _portable(error)))
         try:
