@@ -31,6 +31,14 @@ class Example:
 
 
 TABLE = {
+    "torch_model": Example(("torch",), ("train.py", "range(200)", "range(3)"), "accuracy"),
+    "language_model": Example(
+        ("torch", "torchao", "transformers"),
+        ("make_tiny.py", "num_key_value_heads=2,", "num_key_value_heads=2, initializer_range=0.5,"),
+        "perplexity",
+    ),
+    "model_files": Example(("onnx", "onnxruntime"), ("make_onnx.py", "[0.5, -0.5]", "[2.0, -2.0]"), "accuracy"),
+    "scikit_learn": Example(("sklearn", "skops"), ("train.py", "SEEN = 1000", "SEEN = 60"), "accuracy"),
     "own_task": Example((), ("benchmarks/test_search.py", "BITS = 8", "BITS = 2"), "recall_at_10"),
     "own_meter": Example(
         (), ("benchmarks/test_start.py", '"json, decimal"', '"json, decimal, http.server"'), "modules"
