@@ -45,7 +45,8 @@ TESTS = (
     "runtimes/torch/test_loading.py::"
     "test_reading_takes_the_weights_size_in_private_memory_and_mapping_less_than_15_percent_of_it",
     "runtimes/torch/test_training_step_ends.py::test_out_of_memory_in_any_part_lets_go_of_everything",
-    "serving/test_abuse.py::test_sigterm_while_the_model_hangs_ends_with_zero",
+    "serving/test_end.py::test_a_signal_as_soon_as_it_says_where_it_listens_ends_it_with_zero",
+    "serving/test_end.py::test_while_the_model_hangs_it_ends_with_zero",
     "serving/test_server.py::test_a_signal_under_load_ends_it_when_all_are_answered",
     "storage/test_journal.py::test_no_journal_breaks_a_run",
     "storage/test_stale_artifacts.py::test_what_changed_is_built_anew_and_its_content_is_another",
