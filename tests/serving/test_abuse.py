@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import resource
-import signal
 import socket
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ from benchgate.serving.settings import Settings
 from tests.serving.asgi import JSON, running
 from tests.serving.fakes import EchoModel, EchoSession
 from tests.serving.live import live, post, read_all, wait_for
-from tests.serving.test_server import start, wait_for_ready
 
 TOKEN = "a-token-of-enough-length"
 
@@ -258,27 +256,3 @@ def test_what_is_no_http_is_told_so_in_json(said):
     assert b" 400 " in head
     assert b"application/json" in head
     assert json.loads(body)["detail"]
-
-
-# --- the end, with the model in the middle of something ---
-
-
-def test_sigterm_while_the_model_hangs_ends_with_zero(project, environment):
-    with start(project, {**environment, "ECHO_SECONDS": "600"}) as process:
-        line = process.stderr.readline()
-        url = line.split()[line.split().index("on") + 1]
-        wait_for_ready(url)
-        port = int(url.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(post(b'{"query": "a"}'))
-            # Any answer shows that what came before it has been taken.
-            assert get(port, b"/healthz").startswith(b"HTTP/1.1 200")
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-    assert process.returncode == 0
-
-
-def get(port: int, path: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-        client.sendall(b"GET " + path + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        return read_all(client)

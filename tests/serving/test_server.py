@@ -197,9 +197,9 @@ def test_settings_do_not_show_the_token():
 # --- the command, in a process of its own ---
 
 
-def start(project: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+def start(project: Path, environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "benchgate.commands.main", "serve", "echo-fp32-echoing-cpu", "--port", "0"],
+        [sys.executable, "-m", "benchgate.commands.main", "serve", "echo-fp32-echoing-cpu", "--port", "0", *options],
         cwd=project,
         env=environment,
         stderr=subprocess.PIPE,

@@ -60,10 +60,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     with listen(arguments.host, arguments.port, settings.token) as listening:
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        print(
-            f"benchgate: serving {arguments.cell} on http://{shown}:{port} (Ctrl-C stops)", file=sys.stderr, flush=True
-        )
-        ended = serve(load, settings, listening)
+        said = f"benchgate: serving {arguments.cell} on http://{shown}:{port} (Ctrl-C stops)"
+        ended = serve(load, settings, listening, lambda: print(said, file=sys.stderr, flush=True))
     print("benchgate: stopped", file=sys.stderr, flush=True)
     if not ended:
         # The interpreter's own end would take the libraries from under the model's thread, which aborts the process.

@@ -143,6 +143,10 @@ class Batcher:
             self._closing = True
             self._changed.notify()
 
+    def abandon(self) -> None:
+        """Let `close` wait no longer."""
+        self._finished.set()
+
     def _work(self) -> None:
         try:
             reformulator = self._load()

@@ -57,6 +57,10 @@ class Guard:
             await self.app(scope, await self._admitted(scope, receive), watched)
         except Refused as refused:
             await _refuse(refused, watched)
+        except asyncio.CancelledError:
+            # Only the server's end cancels a request; uvicorn would log it as an error and answer in plain text.
+            if status == 0:
+                await _refuse(Refused(503, "the server is shutting down", (*_CLOSE, (b"retry-after", b"5"))), watched)
         except Exception:
             status = 500
             raise

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from benchgate.serving.app import create_app
+from benchgate.serving.batching import Batcher
 from benchgate.serving.guard import RESERVED
 from benchgate.serving.log import log_within_limits
 from benchgate.serving.reformulate import Reformulator
@@ -130,8 +131,13 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.state.batcher.refuse()  # type: ignore[union-attr]
+        batcher: Batcher = self.config.app.state.batcher  # type: ignore[union-attr]
+        batcher.refuse()
         await super().shutdown(sockets)
+        if self.force_exit:
+            # Ctrl-C twice: uvicorn leaves the application's end to be cancelled, which is logged as an error.
+            batcher.abandon()
+            await self.lifespan.shutdown()
 
 
 def make_server(app: FastAPI, settings: Settings) -> Server:
@@ -165,14 +171,19 @@ def within_file_limit(settings: Settings) -> Settings:
     return replace(settings, max_connections=fitting)
 
 
-def serve(load: Callable[[], Reformulator], settings: Settings, listening: socket.socket) -> bool:
+def serve(
+    load: Callable[[], Reformulator],
+    settings: Settings,
+    listening: socket.socket,
+    announce: Callable[[], None] = lambda: None,
+) -> bool:
     """Serve until SIGTERM or Ctrl-C; returns False where the model is still at a batch that nobody waits for any more.
 
-    Raises what `load` raised when the model cannot be loaded.
+    `announce` is called as soon as a signal would be heeded; from then on none ends the process in another way, nor
+    does a second one while it ends. Raises what `load` raised when the model cannot be loaded.
     """
     log_within_limits()
     settings = within_file_limit(settings)
-    server: Server
 
     def stop(signal_number: int = 0, frame: FrameType | None = None) -> None:
         server.should_exit = True
@@ -182,11 +193,12 @@ def serve(load: Callable[[], Reformulator], settings: Settings, listening: socke
     # uvicorn takes both over while it runs and raises them again afterwards: then they have done their work.
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        announce()
         server.run(sockets=[listening])
+        failure = app.state.batcher.failure
+        if failure is not None:
+            raise failure
+        return bool(app.state.batcher.has_ended(ENDING_S))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    failure = app.state.batcher.failure
-    if failure is not None:
-        raise failure
-    return bool(app.state.batcher.has_ended(ENDING_S))
