@@ -134,3 +134,27 @@ def test_its_commands_end_in_a_gated_run_and_what_is_worse_fails(name, python, t
     done = typed(python, lines[-1], folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{example.fails} regressed" in done.stdout, done.stdout
+
+
+def the_readmes() -> str:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "@bg.model" in block]
+    return block
+
+
+def test_the_readmes_model_is_15_lines():
+    lines = the_readmes().splitlines()
+    assert len([line for line in lines if line.strip() and not line.startswith(("import", "@"))]) <= 15
+
+
+@pytest.mark.backend("torch")
+def test_the_readmes_model_is_measured_and_held_against_its_first_run(python, tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "test_spam.py").write_text(the_readmes(), encoding="utf-8")
+    for option in ("--benchmark-autosave", "--benchmark-compare"):
+        done = typed(python, ["pytest", "benchmarks", option, "-k", "not compile"], tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    assert re.search(r"^gate: .*\d unchanged", done.stdout, re.MULTILINE), done.stdout
+    assert "in no file" not in done.stdout
+    assert "benchgate: built" not in done.stdout
