@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from benchgate.core import BenchgateError, Metric
+from benchgate.core import BenchgateError, Metric, UnknownName
 from benchgate.core.metrics import GROUPS, OTHER, ROWS, TABLE, Row, add_row, group_order, metric, refusal, row_of
 from benchgate.gate.comparable import NEEDS, PARTS
 from benchgate.report.tables import HIDDEN
@@ -63,7 +63,7 @@ def test_metric_takes_unit_and_direction_from_the_table():
 
 
 def test_metric_refuses_a_name_without_row():
-    with pytest.raises(KeyError, match="latency"):
+    with pytest.raises(UnknownName, match=r"'latency' has no row; did you mean .*metric_row\(Row"):
         metric("latency", 1.0)
 
 

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchgate.core.errors import BenchgateError, DuplicateName, unknown_name
+from benchgate.core.errors import BenchgateError, DuplicateName, UnknownName, unknown_name
 from benchgate.core.words import Better, Metric
 
 
@@ -271,11 +271,17 @@ def metric(name: str, value: float, **fields: object) -> Metric:
         fields: The rest of a Metric: `n=` examples, `low=` and `high=` of its interval, `method=`, `examples=`.
 
     Raises:
-        KeyError: For a name that has no row.
+        UnknownName: For a name that has no row, with those that resemble it.
 
     Example::
 
         benchgate.metric("top1", hits / n, n=n)
     """
+    if name not in TABLE:
+        near = difflib.get_close_matches(name, TABLE, n=3)
+        raise UnknownName(
+            f"metric {name!r} has no row{'; did you mean ' + ' or '.join(near) + '?' if near else ''}; give it one by "
+            'benchgate.metric_row(Row(name, unit, better, group)), or return Metric(value, unit, "higher")'
+        )
     row = TABLE[name]
     return Metric(value=float(value), unit=row.unit, better=row.better, **fields)  # type: ignore[arg-type]
