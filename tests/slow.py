@@ -65,6 +65,7 @@ TESTS = (
     "test_ci_recipes.py::test_the_steps_for_github",
     "test_ci_recipes.py::test_the_steps_for_gitlab",
     "test_emulated.py::test_only_marked_tests_are_skipped_and_only_without_full",
+    "test_examples.py::test_the_readmes_model_is_measured_and_held_against_its_first_run",
     "test_examples.py::test_its_commands_end_in_a_gated_run_and_what_is_worse_fails",
     "test_extending.py::test_all_of_it_runs",
     "test_readers_fuzz.py::test_a_damaged_file_is_read_or_refused",

@@ -24,13 +24,13 @@ def pages(entry):
 
 def test_the_menu_has_each_page_once():
     menu = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
-    assert sorted(menu) == sorted(path.name for path in DOCS.glob("*.md"))
+    assert sorted(menu) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.relative_to(DOCS).as_posix())
 def test_what_a_page_links_to_is_in_the_site(path):
     found = [target for target in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in target]
-    assert [target for target in found if not (DOCS / target).is_file()] == []
+    assert [target for target in found if not (path.parent / target).is_file()] == []
 
 
 def test_links_are_found():
