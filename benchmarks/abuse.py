@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -55,13 +54,18 @@ async def unread(url, number):
 
 
 async def idle(url, number):
-    """Connections that say nothing."""
+    """Connections that say nothing, and come back when they were cut."""
     port = int(url.rpartition(":")[2])
-    kept = []
-    while True:
-        while len(kept) < number:
-            kept.append(socket.create_connection(("127.0.0.1", port)))
-        await asyncio.sleep(0.5)
+
+    async def one():
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                with contextlib.closing(writer):
+                    await reader.read()
+            await asyncio.sleep(0.5)
+
+    await asyncio.gather(*(one() for _ in range(number)))
 
 
 ATTACKS = {"unreadable": unreadable, "unread": unread, "idle": idle}

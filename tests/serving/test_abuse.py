@@ -195,7 +195,8 @@ def test_log_lines_are_limited_and_the_rest_counted():
     ("host", "limits", "status"),
     [("localhost", {}, 200), ("LOCALHOST:8000", {}, 200), ("127.0.0.1:1", {}, 200), ("[::1]:8000", {}, 200),
      ("[::1]", {}, 200), ("127.1.2.3", {}, 200), ("evil.example", {}, 421), ("", {}, 421),
-     ("localhost.evil.example", {}, 421),
+     ("localhost.evil.example", {}, 421), ("localhost:evil.example", {}, 421), ("localhost:99999", {}, 421),
+     ("user@localhost", {}, 421), ("localhost/evil.example", {}, 421), ("[::1", {}, 421),
      ("127.0.0.1.evil.example:8000", {}, 421), ("api.example", {"hosts": ("api.example",)}, 200),
      ("api.example:443", {"token": TOKEN}, 200), ("evil.example", {"token": TOKEN, "hosts": ("api.example",)}, 421)],
 )  # fmt: skip

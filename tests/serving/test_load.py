@@ -143,6 +143,8 @@ def test_the_command_prints_a_table_and_writes_the_figures(tmp_path, capsys):
     [
         ([], "nothing to send; give --rate 50,100,200 or --clients 1,16"),
         (["--rate", "1", "--duration", "0"], "--duration 0"),
+        (["--rate", "1", "--duration", "nan"], "--duration nan"),
+        (["--rate", "1", "--duration", "inf"], "--duration inf"),
         (["--rate", "1", "--queries", "/none"], "/none: cannot be read"),
     ],
 )

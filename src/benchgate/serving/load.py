@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 import threading
 import time
@@ -72,8 +73,8 @@ def measure(
     url: str, levels: Sequence[Level], duration_s: float, bodies: Sequence[bytes], token: str | None
 ) -> list[Tally]:
     """Run the levels one after the other. Raises BenchgateError where nothing answers at `url`."""
-    if duration_s <= 0:
-        raise BenchgateError(f"--duration {duration_s:g}: more than 0 seconds are needed")
+    if not 0 < duration_s < math.inf:
+        raise BenchgateError(f"--duration {duration_s:g}: more than 0 seconds are needed, and a number")
     if not url.startswith(("http://", "https://")):
         raise BenchgateError(f"{url!r} is no URL; write one like http://127.0.0.1:8000")
     return asyncio.run(_measure(url.rstrip("/") + "/v1/reformulate", levels, duration_s, bodies, token))

@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchgate.core import BenchgateError
 
@@ -55,8 +56,15 @@ class Settings:
         """
         if self.token is not None and not self.hosts:
             return True
-        name = host.lower().removesuffix(".") if host.endswith("]") else host.lower().rpartition(":")[0] or host.lower()
-        return name == "localhost" or name in self.hosts or _is_loopback(name.strip("[]"))
+        try:
+            parts = urlsplit(f"//{host}")
+            name, _ = parts.hostname, parts.port
+        except ValueError:
+            return False
+        # More than a name and a port, as a user or a path, is nobody's Host.
+        if name is None or parts.username is not None or parts.netloc != host:
+            return False
+        return name == "localhost" or name in self.hosts or _is_loopback(name)
 
     @property
     def max_queries(self) -> int:
