@@ -229,6 +229,6 @@ def test_cells_without_pytest_benchmark_fail_with_one_line_and_the_rest_runs(cel
     (cells.path / "conftest.py").write_text('pytest_plugins = ["suite"]', encoding="utf-8")
     for plugins in ("benchgate", "benchgate no:benchmark"):
         result = cells.run(plugins, "-rE")
-        assert "1 passed, 2 errors" in result.stdout
+        assert "1 passed, 2 errors" in result.stdout, result.stdout + result.stderr
         assert "cells are measured with pytest-benchmark; install it, and run without -p no:benchmark" in result.stdout
         assert "Traceback" not in result.stdout + result.stderr

@@ -87,7 +87,9 @@ class Watch:
         self._screen, self._line = screen, line
         self._start, self._over, self._drawn = time.monotonic(), threading.Event(), False
         self._thread = threading.Thread(target=self._show, name=PROGRESS, daemon=True)
-        self._thread.start()
+        # Where no thread can be started (`ulimit -u`) cells are measured all the same, and nobody is told how far.
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
 
     def _show(self) -> None:
         while not self._over.wait(LOOK_S if self._screen.updating else LOG_S):
@@ -101,7 +103,8 @@ class Watch:
     def stop(self) -> None:
         """End the thread, and leave nothing of its line."""
         self._over.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self._drawn:
             with contextlib.suppress(OSError):
                 self._screen.clear()
