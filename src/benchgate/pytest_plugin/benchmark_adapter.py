@@ -37,7 +37,9 @@ def is_absent(config: pytest.Config) -> bool:
 
 
 def storage(config: pytest.Config) -> Any:
-    """Where pytest-benchmark will look: its own is made only later."""
+    """Where pytest-benchmark will look: its own is made only later. None where it is not loaded, as each cell says."""
+    if is_absent(config):
+        return None
     utils: Any = benchmark_utils
     logger: Any = benchmark_logger.Logger
     quiet, machine = logger(logger.QUIET, config=config), utils.get_machine_id()
