@@ -69,7 +69,12 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     """Every absolute module name that a file imports, inside functions and under TYPE_CHECKING too."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
@@ -84,6 +89,7 @@ def rooms_used(path: Path) -> set[str]:
     return {parts[1] for parts in ours if parts[1] in here} - {room(path), "core"}
 
 
+@cache
 def above(name: str) -> set[str]:
     """The rooms that `name` must not import: those above it, for lower ones all that is not allowed."""
     everything = {room(path) for path in modules()} - {"__init__"}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchgate.core import DataError, Unavailable
+from benchgate.core import CannotBeSent, DataError
 from benchgate.machine import workers, zygotes
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="zygotes and /proc are Linux's")
@@ -91,9 +91,9 @@ def test_an_error_that_cannot_travel_is_told(worker):
         worker.call(fail)
 
 
-def test_what_cannot_be_sent_is_unavailable(worker):
+def test_what_cannot_be_sent(worker):
     lock = __import__("threading").Lock()
-    with pytest.raises(Unavailable, match="cannot be sent to a process of its own"):
+    with pytest.raises(CannotBeSent, match="cannot be sent to a process of its own"):
         worker.call(lambda: lock)
 
 

@@ -238,3 +238,22 @@ def test_a_rerun_does_not_take_back_a_regression(rerunning):
     result = project.run("--reruns=1", "--benchmark-compare=base.json", process=True)
     assert result.ret == FAILED
     result.stdout.fnmatch_lines(["*a rerun does not take that back: accuracy regressed: 0.900 -> 0.500*"])
+
+
+def test_a_parameter_that_no_worker_can_be_given_fails_its_cell(project):
+    """A skip would have a gate stay green that measures nothing, on every machine."""
+    project.write(
+        "test_it.py",
+        """
+import threading
+
+import pytest, suite
+
+@pytest.mark.cells(model="fake-a", scheme="fp32", runtime="fake")
+def test_speed(cell):
+    cell.measure(data=threading.Lock())
+""",
+    )
+    result = project.run("--cell-executor=process", process=True)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*cannot be sent to a process of its own*lock*"])

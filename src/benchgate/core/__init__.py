@@ -7,6 +7,7 @@ from benchgate.core import support
 from benchgate.core.durations import parse_seconds
 from benchgate.core.errors import (
     BenchgateError,
+    CannotBeSent,
     DataError,
     DuplicateName,
     InvalidOutput,
@@ -34,6 +35,7 @@ __all__ = [
     "MAX_EXAMPLES",
     "BenchgateError",
     "Better",
+    "CannotBeSent",
     "Cell",
     "DataError",
     "DuplicateName",

@@ -6,6 +6,7 @@
     +-- UnknownName           a model, scheme, runtime, device or task that nobody registered
     +-- DuplicateName         two objects registered under one name
     +-- Unavailable           cannot be had here and now (no CUDA, package missing): a skip, never a zero
+    |   +-- CannotBeSent      not for a process of its own: what only is measured beside is skipped, a cell fails
     +-- InvalidOutput         the model answered with something that must not be scored (NaN, wrong shape)
     +-- DataError             a data set, model file or other input that cannot be read
         +-- TooLarge          a parameter beyond what the cell can take at all; it says by how much
@@ -31,6 +32,10 @@ class DuplicateName(BenchgateError):
 
 class Unavailable(BenchgateError):
     """Something cannot be had on this machine; `str(error)` is the reason that the report shows."""
+
+
+class CannotBeSent(Unavailable):
+    """Something of the suite that no other process can be given (a lock, an open file): no machine will have it."""
 
 
 class InvalidOutput(BenchgateError):

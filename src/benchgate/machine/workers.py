@@ -28,7 +28,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchgate.core import BenchgateError, Unavailable
+from benchgate.core import BenchgateError, CannotBeSent, Unavailable
 from benchgate.machine import sending
 
 # The end of what a worker printed that is kept: enough for a traceback, and a gigabyte of it costs no memory.
@@ -92,14 +92,14 @@ class Worker:
     def call(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any:
         """The value of `function(*args)` in the worker.
 
-        Raises what it raised, Unavailable for what cannot be sent there, WorkerDied, WorkerTimeout.
+        Raises what it raised, CannotBeSent, WorkerDied, WorkerTimeout.
         """
         import cloudpickle
 
         try:
             request = sending.dumps((function, args))
         except Exception as error:
-            raise Unavailable(
+            raise CannotBeSent(
                 f"cannot be sent to a process of its own ({type(error).__name__}: {error}); "
                 "define it in a module, or run with --cell-executor inline"
             ) from error
