@@ -1,8 +1,8 @@
 """The table of docs/processes.md on spinning; with --full, on a machine that is otherwise idle.
 
-Each row is a workload, each column a setting of --cell-spin: median ms a call beside 0, 1 and 2 busy processes. A good
-one costs at most 5 % alone and least beside neighbours. Settings of a row are minutes apart, so the table tells what a
-neighbour does; what a setting costs alone is held side by side.
+Each row is a workload, each column a setting of --cell-spin (library, short, none): median ms a call beside 0, 1 and 2
+busy processes. A good one costs at most 5 % alone and least beside neighbours. Settings of a row are minutes apart, so
+the table tells what a neighbour does; what a setting costs alone is held side by side.
 """
 
 import functools
@@ -27,7 +27,7 @@ from benchgate.measuring.resolved import resolve
 from benchgate.measuring.timing import Loop, time_work
 
 pytestmark = pytest.mark.full
-MODEL = "smollm2-135m"
+MODEL, DETECTOR = "smollm2-135m", "yolov3-tiny"
 # (cell, operation, its parameters)
 WORKLOADS = (
     (Cell(MODEL, "fp32", "torch", "cpu"), "prefill", {"context": 128}),
@@ -35,6 +35,10 @@ WORKLOADS = (
     (Cell(MODEL, "int4-weight-only", "torch", "cpu"), "decode", {"context": 128}),
     (Cell(MODEL, "fp32", "onnxruntime", "cpu"), "decode", {"context": 128}),
     (Cell(MODEL, "int8-dynamic", "onnxruntime", "cpu"), "decode", {"context": 128}),
+    (Cell(MODEL, "gguf-q4_0", "ggml", "cpu"), "decode", {"context": 128}),
+    (Cell(DETECTOR, "fp32", "onnxruntime", "cpu"), "inference", {}),
+    (Cell(DETECTOR, "fp32", "litert", "cpu"), "inference", {}),
+    (Cell(DETECTOR, "int8-static", "litert", "cpu"), "inference", {}),
 )
 NEIGHBOURS = (0, 1, 2)
 SECONDS, THREADS = 3.0, 2
@@ -66,29 +70,36 @@ def row(of, operation, params, setting):
     return " \\| ".join(f"{ms:.1f}" for ms in found)
 
 
-def test_spinning(capsys):
+each_workload = pytest.mark.parametrize(
+    "workload", WORKLOADS, ids=lambda one: f"{one[0].model}-{one[0].scheme}-{one[0].runtime}-{one[1]}"
+)
+
+
+def resolved(cell):
+    """The cell where its runtime is there; else the test is skipped with the reason."""
     # No mark of cells stands here, which would have them registered.
     registration.load_builtin()
-    lines = ["| |" + " | ".join(spinning.SETTINGS) + "|", "|---|" + "---|" * len(spinning.SETTINGS)]
-    for cell, operation, params in WORKLOADS:
-        of = resolve(cell)
-        if of.missing():
-            continue
-        figures = [row(of, operation, params, setting) for setting in spinning.SETTINGS]
-        lines.append(f"| {cell.scheme} {cell.runtime} {operation} | {' | '.join(figures)} |")
-    with capsys.disabled():
-        print("\n" + "\n".join(lines))
-    assert len(lines) > 2
-
-
-@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: f"{one[0].scheme}-{one[0].runtime}-{one[1]}")
-def test_what_a_setting_costs_alone(workload, pytestconfig, capsys):
-    """Each setting's change against the pools' own spinning, by pairs of workers in turn."""
-    registration.load_builtin()
-    cell, operation, _ = workload
     of = resolve(cell)
     if reason := of.missing():
         pytest.skip(reason)
+    return of
+
+
+@each_workload
+def test_spinning(workload, capsys):
+    cell, operation, params = workload
+    of = resolved(cell)
+    figures = [row(of, operation, params, setting) for setting in spinning.SETTINGS]
+    with capsys.disabled():
+        print(f"\n| {cell.model} {cell.scheme} {cell.runtime} {operation} | {' | '.join(figures)} |")
+    assert len(figures) == len(spinning.SETTINGS)
+
+
+@each_workload
+def test_what_a_setting_costs_alone(workload, pytestconfig, capsys):
+    """Each setting's change against the pools' own spinning, by pairs of workers in turn."""
+    cell, operation, _ = workload
+    of = resolved(cell)
     of.load(THREADS).session.close()  # builds what is not built yet
     load = functools.partial(load_cell, cell, operation, THREADS, pytestconfig.rootpath)
     sides = {

@@ -1,6 +1,6 @@
 """The tests that take seconds each, by file or by function: `-m "not slow"` leaves them out, CI runs all.
 
-Measured on two cores: what is here takes 19 of the suite's 23 minutes. A file is named whole where nearly all of its
+Measured on two cores: without what is here the suite takes two minutes. A file is named whole where nearly all of its
 tests start pytest or a command in a process of its own.
 """
 

@@ -156,6 +156,15 @@ def test_parameters_are_chosen_by_at():
     assert asked(longer, at={"context": "512"}).winner == "int8 torch"
 
 
+def test_a_default_that_was_left_out_is_found_by_at():
+    """A language model's decode without `context` was measured at 128."""
+    of = {"details": {"task": "causal-lm"}, "operation": "decode"}
+    plain, long = ([replace(r, params=p, key=f"{r.key}{p}", **of) for r in THREE] for p in ({}, {"context": 512}))
+    assert asked([*plain, *long], at={"context": "128"}).winner == "int8 torch"
+    assert asked([*plain, *long], at={"context": "512"}).winner == "int8 torch"
+    assert not asked([*plain, *long], at={"context": "64"}).winner
+
+
 def test_a_loss_needs_the_reference_and_a_model_with_the_figure():
     found = asked([replace(r, metrics={**r.metrics, "ap": metric("ap", 0.5)}) for r in THREE[1:]], losses=["1%"])
     assert all("no fp32 cell" in cell.why for cell in found.undecided)

@@ -89,11 +89,20 @@ async def test_a_shorter_queue_takes_fewer_queries_at_once():
     assert (reply.status, reply.json["detail"]) == (422, "5 queries; at most 4 are taken at once")
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "", "application/jsonx", "multipart/form-data"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "", "application/jsonx", "multipart/form-data", "application/json; charset=latin-1"]
+)
 async def test_another_content_type_is_refused(kind):
     async with running() as client:
         assert (await client.post({"query": "a"}, {"content-type": kind})).status == 415
         assert (await client.post({"query": "a"}, {"content-type": "Application/JSON; charset=utf-8"})).status == 200
+
+
+async def test_a_compressed_body_is_refused_and_not_unpacked():
+    json = {"content-type": "application/json"}
+    async with running() as client:
+        assert (await client.post({"query": "a"}, {**json, "content-encoding": "gzip"})).status == 415
+        assert (await client.post({"query": "a"}, {**json, "content-encoding": "Identity"})).status == 200
 
 
 # --- the guard ---

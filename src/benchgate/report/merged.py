@@ -170,9 +170,17 @@ class Sizes:
 
     def asked(self, record: Record) -> dict[str, Any]:
         """The record's parameters without those that are the operation's defaults."""
-        known = operations(self._task) if self._task is not None else {}
-        defaults = axes(self._task, known[record.operation]) if self._task and record.operation in known else {}
+        defaults = self._defaults(record)
         return {name: value for name, value in record.params.items() if defaults.get(name, self) != value}
+
+    def are_at(self, record: Record, at: Mapping[str, str]) -> bool:
+        """True where the parameters, those left out by their defaults, have these values, as text."""
+        whole = {**self._defaults(record), **record.params}
+        return all(str(whole.get(name)) == value for name, value in at.items())
+
+    def _defaults(self, record: Record) -> Mapping[str, int]:
+        known = operations(self._task) if self._task is not None else {}
+        return axes(self._task, known[record.operation]) if self._task and record.operation in known else {}
 
 
 def _names(task: Task | None) -> Sequence[str]:

@@ -121,9 +121,10 @@ class Measured:
         having = [r for r in self.records if wanted.metric in r.metrics]
         if not having or row_of(wanted.metric, having[0].metrics[wanted.metric]).group in OF_THE_CELL:
             return having
-        having = [r for r in having if wanted.operation in ("", r.operation) and _is_at(r, at)]
+        having = [r for r in having if wanted.operation in ("", r.operation) and self._sizes.are_at(r, at)]
         # Defaults that somebody wrote out are the same sizes, and comparable.
-        plain = [replace(r, params={}) for r in having if not self._sizes.asked(r)]
+        having = [replace(r, params=self._sizes.asked(r)) for r in having]
+        plain = [r for r in having if not r.params]
         having = plain if plain and not at else having
         operations = sorted({r.operation for r in having})
         if len(operations) > 1:
@@ -206,10 +207,6 @@ def _absent(metric: str, own: Sequence[Record], records: Sequence[Record]) -> st
         return f"missing: {told}"
     out = next((record for record in own if not record.metrics and record.reason), None)
     return f"{out.outcome}: {out.reason}" if out is not None else "not measured"
-
-
-def _is_at(record: Record, at: Mapping[str, str]) -> bool:
-    return all(str(record.params.get(name)) == value for name, value in at.items())
 
 
 def _place(record: Record) -> Place:

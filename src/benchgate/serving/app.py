@@ -27,7 +27,7 @@ REFUSALS = {
     408: "the body did not come in time",
     413: "the body is too long",
     421: "asked by a name that the server does not go by",
-    415: "the content type is not application/json",
+    415: "the body is not said to be application/json in UTF-8, or is compressed",
     422: "not a query: wrong type, unknown field, empty, too long, control characters",
     429: "the queue is full; Retry-After says when to try again",
     500: "the model failed",

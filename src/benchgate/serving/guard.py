@@ -81,9 +81,7 @@ class Guard:
         if (scope["method"], scope["path"]) != WITH_BODY:
             # The application reads no body of any other.
             return receive
-        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        if kind != b"application/json":
-            raise Refused(415, "content-type must be application/json", _CLOSE)
+        _check_kind(headers)
         return _replayed(await self._body(headers, receive), receive)
 
     def _authorize(self, path: str, headers: dict[bytes, bytes]) -> None:
@@ -124,6 +122,19 @@ class Guard:
 
 
 _CLOSE = ((b"connection", b"close"),)
+
+
+def _check_kind(headers: dict[bytes, bytes]) -> None:
+    """Raises Refused for a body that says it is something else than JSON in UTF-8, as it stands (RFC 8259, 8.1)."""
+    kind, *parameters = (part.strip().lower() for part in headers.get(b"content-type", b"").split(b";"))
+    if kind != b"application/json":
+        raise Refused(415, "content-type must be application/json", _CLOSE)
+    charsets = (part.partition(b"=")[2].strip(b'"') for part in parameters if part.startswith(b"charset="))
+    if any(charset != b"utf-8" for charset in charsets):
+        raise Refused(415, "JSON is taken in UTF-8 only", _CLOSE)
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        # Unpacked it could be of any size.
+        raise Refused(415, "a compressed body is not taken; send it as it is", _CLOSE)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
