@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 
-import aiohttp
 import pytest
 
 from benchgate.core import Cell, Work
@@ -16,6 +15,8 @@ from benchgate.measuring.in_turn import Limits
 from benchgate.serving.process import server_process
 from benchgate.serving.reformulate import Reformulator, checked
 from benchgate.tasks.text2text.rewrites import load
+
+aiohttp = pytest.importorskip("aiohttp", reason="needs the extra serve")
 
 PAIRS = 300
 RATES, CLIENTS, SECONDS = "25,50,100,200", "1,16", "5"
