@@ -179,7 +179,8 @@ def test_annotations_with_things_wrong_are_read_or_refused(tmp_path):
             with contextlib.suppress(KeyError, IndexError, TypeError):
                 for key in outer:
                     target = target[key]
-                target[last] = value
+                # A copy: the next change may put something into it.
+                target[last] = copy.deepcopy(value)
         (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps(document))
         with contextlib.suppress(BenchgateError):
             load_coco(tmp_path).sample(1).photos[0].pixels()
