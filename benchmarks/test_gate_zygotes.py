@@ -1,6 +1,6 @@
 """Many independent pairs of zygotes of equal sides, live: what the gate's error rates are on this machine.
 
-    pytest benchmarks/test_gate_zygotes.py -s --full      15 minutes a row: those of docs/gate.md
+    pytest benchmarks/test_gate_zygotes.py -s --full      10 minutes a row: those of docs/gate.md
 
 The noise is calibrated on the first zygotes as `benchgate calibrate` does, and the rule decides comparisons that are
 drawn from the others, whole zygotes at a time, sides at random; slowdowns are added to their log ratios. Beside it the
@@ -30,7 +30,7 @@ from benchgate.gate.side_by_side.statistic import CORRECTED, WALL
 from benchgate.gate.side_by_side.workloads import WORKLOADS
 
 pytestmark = pytest.mark.full
-ZYGOTES, CALIBRATING, CELLS = 150, 6, 20
+ZYGOTES, CALIBRATING, CELLS = 100, 6, 20
 SLOWDOWNS = (0.0, 0.02, 0.03, 0.05, 0.10)
 MOST_ALARMS = 0.01
 
