@@ -111,3 +111,13 @@ def test_a_file_that_is_not_there_is_named_with_what_else_could_be_given(tmp_pat
 def test_a_subclass_keeps_its_class_in_a_sample():
     assert type(data().sample(2)) is Riddles
     assert replace(data(), name="other").describe()["dataset"] == "other"
+
+
+def test_a_sample_of_a_sample_tells_of_which():
+    """15 of 100 and 15 of 40 are other items: described alike, a fidelity was held against that of other passages."""
+    whole = Riddles("riddles", "0", tuple(range(300)), 300)
+    ones = [whole.sample(n).sample(15) for n in (40, 100)]
+    assert ones[0].items != ones[1].items
+    assert ones[0].describe() != ones[1].describe()
+    assert ones[1].describe() == whole.sample(100).sample(15).describe()
+    assert "sampled_of" not in whole.sample(15).describe()

@@ -27,7 +27,8 @@ Item = TypeVar("Item")
 class DataSet(Generic[Item]):
     """A named set of items. `sha256` is of the whole file, also for a sample of it; `total` counts the whole.
 
-    `option` is what a message says to give a larger number to, `kind` what the items are called in it.
+    `outer` are the (size, seed) of the samples that this sample was drawn from. `option` is what a message says to give
+    a larger number to, `kind` what the items are called in it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class DataSet(Generic[Item]):
     items: tuple[Item, ...]
     total: int
     seed: int | None = None
+    outer: tuple[tuple[int, int], ...] = ()
 
     option: ClassVar[str] = "--cell-samples"
     kind: ClassVar[str] = "items"
@@ -55,16 +57,19 @@ class DataSet(Generic[Item]):
         if n >= len(self.items):
             return self
         chosen = sorted(random.Random(seed).sample(range(len(self.items)), n))
-        return replace(self, items=tuple(self.items[i] for i in chosen), seed=seed)
+        outer = self.outer if self.seed is None else (*self.outer, (len(self.items), self.seed))
+        return replace(self, items=tuple(self.items[i] for i in chosen), seed=seed, outer=outer)
 
     def describe(self) -> dict[str, Any]:
-        """The facts of the data that the report shows beside every figure made with it."""
+        """The facts of the data that the report shows beside every figure made with it: equal for equal items only."""
         return {
             "dataset": self.name,
             "sha256": self.sha256,
             "n": len(self.items),
             "of": self.total,
             "seed": self.seed,
+            # 15 of 100 are other items than 15 of 40.
+            **({"sampled_of": [list(one) for one in self.outer]} if self.outer else {}),
         }
 
     @classmethod
