@@ -120,7 +120,7 @@ def test_mean_interval_holds_the_mean_in_95_percent_of_simulated_runs():
     assert abs(hits - 0.95) < 3 * math.sqrt(0.05 * 0.95 / len(estimates))
 
 
-@given(st.floats(0.001, 0.999), st.integers(1, 300))
+@given(st.floats(0.001, 0.999), st.integers(1, 3000))
 def test_quantiles_are_those_of_scipys_distributions(probability, df):
     from scipy.stats import chi2, norm, t
 

@@ -1,7 +1,7 @@
 """Intervals and percentiles, with a plain statement of when there are too few samples for them.
 
-Distributions are scipy.special's: importing scipy.stats takes half a second and 50 MB more in each process. What is
-here decides which formula applies and when the answer is "not enough".
+Distributions are scipy.special's but for Student's t: importing scipy.stats takes half a second and 50 MB more in each
+process. What is here decides which formula applies and when the answer is "not enough".
 """
 
 from __future__ import annotations

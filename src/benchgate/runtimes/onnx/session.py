@@ -170,7 +170,7 @@ def optimized_operators(path: Path, options: Any, provider: str) -> dict[str, in
         again.optimized_model_filepath = str(written)
         # Weights beside it, unread: a graph with them may be larger than a protobuf can be.
         again.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.bin")
-        onnxruntime.InferenceSession(str(path), again, providers=[provider])
+        open_session(path, again, provider)
         graph = onnx.load(written, load_external_data=False).graph
     types = _types(graph)
     return dict(Counter(f"{node.op_type} {types.get(node.output[0], '?')}" for node in graph.node).most_common())
