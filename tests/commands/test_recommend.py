@@ -10,7 +10,7 @@ import pytest
 from benchgate.commands import main as cli
 from benchgate.core.metrics import metric
 from benchgate.results import Record, write_records
-from tests.report.test_recommend import THREE, measured, time_of
+from tests.report.recommending import THREE, measured, time_of
 
 
 @pytest.fixture

@@ -4,52 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchgate.core import BenchgateError, Metric
+from benchgate.core import BenchgateError
 from benchgate.core.metrics import metric
 from benchgate.report.dominance import Reading
-from benchgate.report.recommend import Recommendation, recommend
+from benchgate.report.recommend import recommend
 from benchgate.report.recommend_cells import Unknown
-from benchgate.report.recommend_words import Limit, Wanted, limits_of
+from benchgate.report.recommend_words import Limit, Wanted
 from benchgate.results import Record
 from tests.builders import CELL, a_record
-
-LATENCY, SIZE, RSS = Wanted("latency_median_s"), Wanted("size_bytes"), Wanted("peak_rss_bytes")
-
-
-def time_of(value: float, half: float, n: int = 20) -> Metric:
-    return metric("latency_median_s", value, low=value - half, high=value + half, n=n)
-
-
-def measured(scheme: str, time: Metric | None, size: float = 1e6, runtime: str = "torch", **fields: Any) -> Record:
-    metrics = {"size_bytes": metric("size_bytes", size)}
-    if time is not None:
-        metrics["latency_median_s"] = time
-    cell = {**CELL, "scheme": scheme, "runtime": runtime}
-    return replace(a_record(key=f"test[{scheme}-{runtime}]", cell=cell, **fields), metrics=metrics)
-
-
-def asked(
-    records: Sequence[Record],
-    most: Sequence[str] = (),
-    losses: Sequence[str] = (),
-    by: Wanted = LATENCY,
-    **options: Any,
-) -> Recommendation:
-    (found,) = recommend(records, limits_of(most, (), losses), by, options.get("at", {}), options.get("model"))
-    return found
-
-
-THREE = [
-    measured("fp32", time_of(1.0, 0.05), 4e6),
-    measured("fp16", time_of(0.8, 0.05), 2e6),
-    measured("int8", time_of(0.5, 0.05), 3e6),
-]
+from tests.report.recommending import LATENCY, RSS, SIZE, THREE, asked, measured, time_of
 
 
 def test_the_best_of_what_keeps_the_limits_wins_by_a_ratio_with_its_interval():
@@ -146,23 +114,6 @@ def test_operations_of_one_cell_are_one_row_and_must_be_named_where_several_have
         asked([*THREE, *decode])
     found = asked([*THREE, *decode], by=replace(LATENCY, operation="decode"))
     assert [cell.candidate.name for cell in found.cells] == ["fp16 torch", "fp32 torch", "int8 torch"]
-
-
-def test_parameters_are_chosen_by_at():
-    longer = [replace(r, params={"context": c}, key=f"{r.key}{c}") for r in THREE for c in (32, 512)]
-    assert asked([*THREE, *longer]).winner == "int8 torch"
-    with pytest.raises(BenchgateError, match="say which with --at"):
-        asked(longer)
-    assert asked(longer, at={"context": "512"}).winner == "int8 torch"
-
-
-def test_a_default_that_was_left_out_is_found_by_at():
-    """A language model's decode without `context` was measured at 128."""
-    of = {"details": {"task": "causal-lm"}, "operation": "decode"}
-    plain, long = ([replace(r, params=p, key=f"{r.key}{p}", **of) for r in THREE] for p in ({}, {"context": 512}))
-    assert asked([*plain, *long], at={"context": "128"}).winner == "int8 torch"
-    assert asked([*plain, *long], at={"context": "512"}).winner == "int8 torch"
-    assert not asked([*plain, *long], at={"context": "64"}).winner
 
 
 def test_a_loss_needs_the_reference_and_a_model_with_the_figure():

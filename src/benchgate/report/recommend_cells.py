@@ -124,8 +124,8 @@ class Measured:
         having = [r for r in having if wanted.operation in ("", r.operation) and self._sizes.are_at(r, at)]
         # Defaults that somebody wrote out are the same sizes, and comparable.
         having = [replace(r, params=self._sizes.asked(r)) for r in having]
-        plain = [r for r in having if not r.params]
-        having = plain if plain and not at else having
+        # What was measured at other sizes beside those that `at` names comes last.
+        having = [r for r in having if r.params.keys() <= at.keys()] or having
         operations = sorted({r.operation for r in having})
         if len(operations) > 1:
             choices = ", ".join(f"{operation}.{wanted.metric}" for operation in operations)
