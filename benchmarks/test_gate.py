@@ -9,14 +9,12 @@ comparisons can show: an equal candidate is never called regressed twice, a slow
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from busy import busy
 
 from benchgate.core import stats
 from benchgate.gate.side_by_side import calibration
@@ -26,7 +24,6 @@ from benchgate.gate.side_by_side.pairs import Crew, Plan, Side
 from benchgate.gate.side_by_side.statistic import CORRECTED, CPU, WALL
 from benchgate.gate.side_by_side.workloads import WORKLOADS, slowed
 
-BUSY = "while 1: pass"
 # What may take the spread of a pair down, one at a time.
 PLANS = {
     "free, 8 blocks of 40 ms": Plan(block_s=0.04, cycles=8, pinning="free"),
@@ -42,10 +39,7 @@ PLANS = {
 @pytest.fixture(params=["quiet", "busy"])
 def neighbour(request: pytest.FixtureRequest) -> Iterator[str]:
     """A process that does nothing but compute, or none."""
-    with contextlib.ExitStack() as there:
-        if request.param == "busy":
-            process = there.enter_context(subprocess.Popen([sys.executable, "-c", BUSY]))
-            there.callback(process.kill)
+    with busy(int(request.param == "busy")):
         yield request.param
 
 

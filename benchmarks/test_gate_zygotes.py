@@ -9,17 +9,15 @@ rates where the spread were at the upper ends of its intervals.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from busy import busy
 
 from benchgate.gate.side_by_side import calibration
 from benchgate.gate.side_by_side.calibrate import Effort, equal_pairs
@@ -58,10 +56,7 @@ def test_equal_sides(name, neighbours, capsys):
     """Regressed / same / mean pairs by slowdown; in 20 unchanged cells an alarm in at most one run of a hundred."""
     side = Side(WORKLOADS[name].load, WORKLOADS[name].preload)
     began = os.getloadavg()[0]
-    with contextlib.ExitStack() as beside:
-        for _ in range(neighbours):
-            process = beside.enter_context(subprocess.Popen([sys.executable, "-c", "while 1: pass"]))
-            beside.callback(process.kill)
+    with busy(neighbours):
         made, pair_s = equal_pairs(side, Effort(zygotes=ZYGOTES, pairs=RULE.a_zygote), Plan(), Crew)
     groups = [[pair.shifts.get(CORRECTED, pair.shifts[WALL]) for pair in group] for group in made]
     dropped = ZYGOTES * RULE.a_zygote - sum(map(len, groups))

@@ -9,9 +9,9 @@ import random
 import statistics
 import subprocess
 import sys
-from contextlib import ExitStack
 
 import pytest
+from busy import busy
 
 from benchgate.core import Cell
 from benchgate.core.metrics import row_of
@@ -26,7 +26,6 @@ TESTS = (
     "benchmarks/test_training_step.py::test_operations",
 )
 SCHEMES = ["--cell-scheme=fp32", "--cell-scheme=int8-weight-only", "--cell-scheme=int4-weight-only"]
-BUSY = "while 1: pass"
 TIME = "latency_median_s"
 RIGHT = 0.15
 MARKED_WHEN_QUIET = 0.05
@@ -40,10 +39,7 @@ def measured(root, out, *options, tests=TESTS, neighbours=0):
     command = [sys.executable, "-m", "pytest", *tests, "--benchmark-only", "-q"]
     command += [f"--benchmark-json={out}", "-p", "no:cacheprovider", *options]
     command += SCHEMES
-    with ExitStack() as busy:
-        for _ in range(neighbours):
-            process = busy.enter_context(subprocess.Popen([sys.executable, "-c", BUSY]))
-            busy.callback(process.kill)
+    with busy(neighbours):
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     records = records_of(json.loads(out.read_text(encoding="utf-8")), str(out))
@@ -57,19 +53,21 @@ def is_marked(record):
 def test_a_time_beside_a_busy_process_is_right_or_marked(pytestconfig, tmp_path):
     root = pytestconfig.rootpath
     quiet = measured(root, tmp_path / "quiet.json", "--cell-meters=size")
-    busy = measured(root, tmp_path / "busy.json", "--cell-meters=size", neighbours=1)
+    neighboured = measured(root, tmp_path / "busy.json", "--cell-meters=size", neighbours=1)
     assert quiet
-    assert quiet.keys() == busy.keys()
+    assert quiet.keys() == neighboured.keys()
     wrong = []
     print(f"\n{'cell':70} {'quiet ms':>9} {'busy ms':>9} {'ratio':>6}")
     for key, before in quiet.items():
-        alone, beside = before.metrics[TIME].value, busy[key].metrics[TIME].value
-        marks = ("~" if is_marked(before) else " ") + ("~" if is_marked(busy[key]) else " ")
+        alone, beside = before.metrics[TIME].value, neighboured[key].metrics[TIME].value
+        marks = ("~" if is_marked(before) else " ") + ("~" if is_marked(neighboured[key]) else " ")
         print(f"{key.partition('::')[2]:70} {1e3 * alone:9.3f} {1e3 * beside:9.3f} {beside / alone:6.2f} {marks}")
-        if not is_marked(before) and not is_marked(busy[key]) and abs(beside / alone - 1) > RIGHT:
+        if not is_marked(before) and not is_marked(neighboured[key]) and abs(beside / alone - 1) > RIGHT:
             wrong.append(key)
     marked = sum(map(is_marked, quiet.values()))
-    print(f"marked: {marked} of {len(quiet)} quiet, {sum(map(is_marked, busy.values()))} beside one busy process")
+    print(
+        f"marked: {marked} of {len(quiet)} quiet, {sum(map(is_marked, neighboured.values()))} beside one busy process"
+    )
     assert wrong == []
     assert marked <= MARKED_WHEN_QUIET * len(quiet)
 

@@ -16,8 +16,6 @@ from benchgate.serving.process import server_process
 from benchgate.serving.reformulate import Reformulator, checked
 from benchgate.tasks.text2text.rewrites import load
 
-aiohttp = pytest.importorskip("aiohttp", reason="needs the extra serve")
-
 PAIRS = 300
 RATES, CLIENTS, SECONDS = "25,50,100,200", "1,16", "5"
 QUESTIONS = 10_000
@@ -42,6 +40,7 @@ def test_requests(cell, benchmark, tmp_path):
 @pytest.mark.parametrize("requests_in_flight", [QUESTIONS])
 def test_no_answer_is_lost_or_mixed_up(benchmark, requests_in_flight):
     """So many requests at once, each with a query of its own, on as many connections."""
+    pytest.importorskip("aiohttp", reason="needs the extra serve")
     echo = Cell("echo", "fp32", "echo", "cpu")
     options = ("--queue", str(requests_in_flight), "--max-connections", "20000", "--timeout", "120")
     queries = [f"query number {number}" for number in range(requests_in_flight)]
@@ -74,6 +73,9 @@ def _levels(server, file):
 
 
 async def _ask_all(url, queries):
+    # Here, so that without it the cells of this file are collected all the same.
+    import aiohttp
+
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
 

@@ -7,12 +7,10 @@ the table tells what a neighbour does; what a setting costs alone is held side b
 
 import functools
 import statistics
-import subprocess
-import sys
 import time
-from contextlib import ExitStack
 
 import pytest
+from busy import busy
 
 from benchgate import registration
 from benchgate.commands.calibrate import load_cell
@@ -58,10 +56,7 @@ def row(of, operation, params, setting):
     try:
         place.call(seconds, of, operation, params)
         for number in NEIGHBOURS:
-            with ExitStack() as busy:
-                for _ in range(number):
-                    process = busy.enter_context(subprocess.Popen([sys.executable, "-c", "while 1: pass"]))
-                    busy.callback(process.kill)
+            with busy(number):
                 time.sleep(0.5)
                 found.append(1e3 * place.call(seconds, of, operation, params))
     finally:
@@ -86,7 +81,8 @@ def resolved(cell):
 
 
 @each_workload
-def test_spinning(workload, capsys):
+def test_beside_busy_processes(workload, capsys):
+    """Each setting alone, beside one and beside two busy processes; a row of the table."""
     cell, operation, params = workload
     of = resolved(cell)
     figures = [row(of, operation, params, setting) for setting in spinning.SETTINGS]
