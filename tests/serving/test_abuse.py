@@ -125,36 +125,6 @@ def test_only_what_lies_unread_all_the_time_is_cut(monkeypatch):
 # --- crowds ---
 
 
-def test_a_crowd_of_idle_connections_leaves_room_for_health_checks_alone():
-    with live(max_connections=2) as server:
-        crowd = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(2)]
-        wait_for(lambda: len(server.server.server_state.connections) == 2)
-        for path, status in ((b"/healthz", b" 200 "), (b"/readyz", b" 200 "), (b"/openapi.json", b" 503 ")):
-            with server.connection() as one:
-                one.sendall(b"GET " + path + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-                assert status in read_all(one)
-        with server.connection() as one:
-            one.sendall(post(b'{"query": "a"}', "connection: close"))
-            refused = read_all(one)
-        for connected in crowd:
-            connected.close()
-    assert b" 503 " in refused
-    assert b"retry-after: 1" in refused
-    assert json.loads(refused.partition(b"\r\n\r\n")[2])["detail"].startswith("too many connections")
-
-
-def test_beyond_the_reserve_a_refusal_is_json_too():
-    with live(max_connections=1) as server:
-        crowd = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(1 + serving.RESERVE)]
-        wait_for(lambda: len(server.server.server_state.connections) == 1 + serving.RESERVE)
-        with server.connection() as one:
-            refused = read_all(one)
-        for connected in crowd:
-            connected.close()
-    assert refused == serving.FULL
-    assert json.loads(refused.partition(b"\r\n\r\n")[2])["detail"]
-
-
 @pytest.mark.parametrize(
     ("soft", "hard", "connections", "raised_to"),
     [(256, 8192, 1024, 1424), (1024, 1024, 624, 1024), (512, 512, 112, 512), (200, 200, 1, 200),

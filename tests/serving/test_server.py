@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from benchgate.core import BenchgateError
+from benchgate.serving import waiting
 from benchgate.serving.settings import Settings, listen, read_token
 from tests.serving.fakes import EchoSession
 from tests.serving.live import live, post, read_all, wait_for
@@ -81,7 +82,8 @@ def test_a_chunked_body_without_end_is_refused():
     assert b" 413 " in received
 
 
-def test_more_connections_than_allowed_are_turned_away():
+def test_more_connections_than_allowed_are_turned_away(monkeypatch):
+    monkeypatch.setattr(waiting, "GRACE_S", 60.0)
     with live(max_connections=2) as server:
         kept = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(2)]
         wait_for(lambda: len(server.server.server_state.connections) == 2)

@@ -24,6 +24,7 @@ from benchgate.serving.guard import RESERVED
 from benchgate.serving.log import log_within_limits
 from benchgate.serving.reformulate import Reformulator
 from benchgate.serving.settings import Settings
+from benchgate.serving.waiting import Waiting
 
 # h11 and not httptools: it bounds a request's head, and its cost is far below the model's.
 MAX_HEAD = 16384
@@ -56,6 +57,8 @@ class Protocol(H11Protocol):
     """uvicorn's, which waits for ever for the rest of a request's head and takes any number of connections."""
 
     settings: Settings
+    # Of all connections of one server.
+    waiting: Waiting[Protocol]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +69,8 @@ class Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self.settings.max_connections:
+            self._make_room()
         if len(self.connections) > self.settings.max_connections + RESERVE:
             transport.write(FULL)
             transport.close()
@@ -74,17 +79,29 @@ class Protocol(H11Protocol):
             self.app_state = {**self.app_state, RESERVED: True}
             self._head_s = min(self._head_s, RESERVE_HEAD_S)
             self.timeout_keep_alive = RESERVE_HEAD_S  # type: ignore[assignment]
+        self.waiting.add(self, self.loop.time(), asked=False)
         self._expect_head()
+
+    def _make_room(self) -> None:
+        """Close the connection that has been silent longest, where one has been for long enough."""
+        longest = self.waiting.longest(self.loop.time())
+        if longest is not None:
+            self.waiting.discard(longest)
+            # Its end is told in a later round of the loop; it has no place in the count until then.
+            self.connections.discard(longest)
+            longest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._answering():
+            self.waiting.discard(self)
             self._head_is_there()
         elif not self.transport.is_closing():
             self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_there()
+        self.waiting.discard(self)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -97,6 +114,12 @@ class Protocol(H11Protocol):
         if self._in_a_row > MOST_PIPELINED:
             self.transport.close()
         super().on_response_complete()
+        if not self._answering() and not self.transport.is_closing():
+            self.waiting.add(self, self.loop.time(), asked=True)
+
+    def _answering(self) -> bool:
+        """True while a request is under way."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def cut_if_unread(self, now: float) -> None:
         """Drop the connection where something has lain unread for too long, also one that is only being closed."""
@@ -144,7 +167,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
     """uvicorn for the application, with the limits on connections and heads."""
     config = uvicorn.Config(
         app,
-        http=type("LimitedProtocol", (Protocol,), {"settings": settings}),
+        http=type("LimitedProtocol", (Protocol,), {"settings": settings, "waiting": Waiting()}),
         ws="none",
         log_config=None,
         access_log=False,
