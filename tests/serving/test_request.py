@@ -22,7 +22,7 @@ QUERIES = Rewrites("three", "0", tuple(Rewrite((f"c{i}",), f"q{i}", "-") for i i
 
 def test_a_request_is_timed_beside_the_models_own_time():
     with live(EchoSession(seconds=0.02)) as server:
-        call = request(EchoSession(), EchoModel(), QUERIES, ServerProcess(server.url)).started()
+        call = request(EchoSession(), EchoModel(), QUERIES, ServerProcess(server.url, 1)).started()
         answers = [call() for _ in range(4)]
     assert [answer.output["reformulation"] for answer in answers] == ["C0\nQ0", "C1\nQ1", "C2\nQ2", "C0\nQ0"]
     assert all(answer.laps["inference_s"] >= 0.02 for answer in answers)
@@ -32,7 +32,7 @@ def test_a_request_is_timed_beside_the_models_own_time():
 def test_it_is_an_operation_of_the_task_and_the_port_is_no_parameter():
     assert "request" not in Text2TextTask.operations
     assert operations(Text2TextTask())["request"] is request
-    assert str(ServerProcess("http://127.0.0.1:1")) == str(ServerProcess("http://127.0.0.1:2"))
+    assert str(ServerProcess("http://127.0.0.1:1", 1)) == str(ServerProcess("http://127.0.0.1:2", 2))
 
 
 def test_an_answer_that_is_none_is_no_time():

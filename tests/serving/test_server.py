@@ -115,6 +115,26 @@ def test_a_client_that_leaves_takes_its_work_with_it():
     assert session.batches == [1]
 
 
+def test_what_is_answered_while_it_ends_says_that_the_connection_ends():
+    """A client that does not know asks on in vain, and cannot tell what became of its question."""
+    session = EchoSession()
+    session.gate.clear()
+    with live(session) as server, server.connection() as client, server.connection() as idle:
+        client.sendall(post(b'{"query": "a"}'))
+        assert session.entered.wait(5)
+        server.server.should_exit = True
+        wait_for(lambda: not server.batcher.ready)
+        # It was on its way.
+        idle.sendall(post(b'{"query": "b"}'))
+        refused = read_all(idle)
+        session.gate.set()
+        answer = read_all(client)
+    assert b'"A"' in answer
+    assert b" 503 " in refused
+    assert b"connection: close\r\n" in answer
+    assert b"connection: close\r\n" in refused
+
+
 def test_an_answer_does_not_wait_for_an_acknowledgement():
     with live() as server, server.connection() as connected:
         connected.sendall(post(b'{"query": "a"}'))

@@ -23,9 +23,10 @@ ANSWER_S = 30.0
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """Where it listens. In a record's parameters it is `benchgate serve`, whatever its port."""
+    """Where it listens, and its process. In a record's parameters it is `benchgate serve`, whatever its port."""
 
     url: str
+    pid: int
 
     def __str__(self) -> str:
         return "benchgate serve"
@@ -54,7 +55,7 @@ def _started(process: subprocess.Popen[bytes], said: IO[str]) -> ServerProcess:
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r"http://\S+", _read(said))
         if found and _is_ready(found[0]):
-            return ServerProcess(found[0])
+            return ServerProcess(found[0], process.pid)
         time.sleep(0.05)
     raise BenchgateError(f"benchgate serve did not start: {_read(said) or f'nothing within {START_S:g} s'}")
 

@@ -40,6 +40,10 @@ TICKS_PER_SECOND = 10
 MOST_PIPELINED = 8
 # What a model that has answered everything takes to close.
 ENDING_S = 2.0
+# What answers say from then on, and how long a question that was on its way is waited for.
+ENDING = (b"connection", b"close")
+LINGER_S = 0.2
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def _plain(status: str, reason: str, *headers: str) -> bytes:
@@ -121,6 +125,19 @@ class Protocol(H11Protocol):
         """True while a request is under way."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    def shutdown(self) -> None:
+        """uvicorn's, which cuts at once where it sees no request, also one that is on its way, and tells nobody."""
+        if self._answering():
+            self.cycle.default_headers = [*self.cycle.default_headers, ENDING]
+            super().shutdown()
+        else:
+            self.loop.call_later(LINGER_S, self._end_unless_asked)
+
+    def _end_unless_asked(self) -> None:
+        # One that has been asked since then ends with its answer, whose header says so.
+        if not self._answering():
+            self.timeout_keep_alive_handler()
+
     def cut_if_unread(self, now: float) -> None:
         """Drop the connection where something has lain unread for too long, also one that is only being closed."""
         if self.transport.get_write_buffer_size() == 0:
@@ -156,6 +173,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         batcher: Batcher = self.config.app.state.batcher  # type: ignore[union-attr]
         batcher.refuse()
+        self.server_state.default_headers = [*self.server_state.default_headers, ENDING]
         await super().shutdown(sockets)
         if self.force_exit:
             # Ctrl-C twice: uvicorn leaves the application's end to be cancelled, which is logged as an error.
@@ -202,8 +220,8 @@ def serve(
 ) -> bool:
     """Serve until SIGTERM or Ctrl-C; returns False where the model is still at a batch that nobody waits for any more.
 
-    `announce` is called as soon as a signal would be heeded; from then on none ends the process in another way, nor
-    does a second one while it ends. Raises what `load` raised when the model cannot be loaded.
+    `announce` is called as soon as a signal would be heeded; from then on none ends the process in another way, and
+    when this returns it ignores both: it is on its way out. Raises what `load` raised when the model cannot be loaded.
     """
     log_within_limits()
     settings = within_file_limit(settings)
@@ -214,7 +232,8 @@ def serve(
     app = create_app(load, settings, on_failure=stop)
     server = make_server(app, settings)
     # uvicorn takes both over while it runs and raises them again afterwards: then they have done their work.
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in STOPPING:
+        signal.signal(number, stop)
     try:
         announce()
         server.run(sockets=[listening])
@@ -223,5 +242,6 @@ def serve(
             raise failure
         return bool(app.state.batcher.has_ended(ENDING_S))
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        # A handler would be gone before the interpreter is, and a signal would end it with what is not 0.
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
