@@ -37,7 +37,8 @@ TABLE = {
         ("make_tiny.py", "num_key_value_heads=2,", "num_key_value_heads=2, initializer_range=0.5,"),
         "perplexity",
     ),
-    "model_files": Example(("onnx", "onnxruntime"), ("make_onnx.py", "[0.5, -0.5]", "[2.0, -2.0]"), "accuracy"),
+    "onnx_file": Example(("onnx", "onnxruntime"), ("make_onnx.py", "[0.5, -0.5]", "[2.0, -2.0]"), "accuracy"),
+    "tflite_file": Example(("ai_edge_litert",), ("make_tflite.py", "[1.0, 0.5]", "[1.0, 0.0]"), "accuracy"),
     "scikit_learn": Example(("sklearn", "skops"), ("train.py", "SEEN = 1000", "SEEN = 60"), "accuracy"),
     "own_task": Example((), ("benchmarks/test_search.py", "BITS = 8", "BITS = 2"), "recall_at_10"),
     "own_meter": Example(

@@ -50,6 +50,8 @@ def runs(*names):
 @pytest.mark.parametrize("name", runs("torch", "onnxruntime", "litert"))
 @pytest.mark.parametrize("scheme", ["fp32", "prune-50"])
 def test_one_call_runtimes(name, scheme, tmp_path):
+    if name == "litert":
+        pytest.importorskip("litert_torch")
     check_runtime(runtimes[name], Net(), folder=tmp_path, scheme=scheme, refused=["gguf-q4_0", "bf16-autocast"])
 
 

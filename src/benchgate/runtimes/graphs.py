@@ -6,15 +6,25 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+from benchgate.core import DataError
 
 
 def parts(inputs: Any) -> list[Any]:
     """The arrays of a call's inputs: a tuple or list of them, or one alone."""
     return list(inputs) if isinstance(inputs, tuple | list) else [np.asarray(inputs)]
+
+
+def fed(file: str, names: Sequence[str], inputs: Any) -> list[Any]:
+    """The arrays of a call for the graph's inputs. Raises DataError where there are not as many of both."""
+    given = parts(inputs)
+    if len(given) != len(names):
+        raise DataError(f"{file} takes {len(names)} inputs ({', '.join(names)}), got {len(given)}")
+    return given
 
 
 def first_line(error: BaseException) -> str:

@@ -118,7 +118,7 @@ def test_a_file_is_used_and_can_be_quantized(built, tmp_path, name):
     [
         (b"PK\x03\x04 this is a zip", "not a .tflite file"),
         (b"", "not a .tflite file"),
-        (b"\x1c\0\0\0TFL3" + bytes(64), "cannot load"),
+        (b"\x1c\0\0\0TFL3" + bytes(64), "cannot be read as a LiteRT file"),
     ],
 )
 def test_what_is_no_tflite_file(tmp_path, content, problem):

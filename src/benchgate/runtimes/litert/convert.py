@@ -20,10 +20,10 @@ from benchgate.core import DataError, Model, Runtime, Scheme, Unavailable, suppo
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.graphs import first_line, parts, quiet
 from benchgate.runtimes.litert import from_onnx
-from benchgate.runtimes.litert.session import FILE, checked, laid_out
+from benchgate.runtimes.litert.session import FILE, laid_out, tried
 
-CONVERTER = {"litert_torch": "litert", "torch": "litert"}
-QUANTIZER = {"ai_edge_quantizer": "litert"}
+CONVERTER = {"litert_torch": "litert-torch", "torch": "litert-torch"}
+QUANTIZER = {"ai_edge_quantizer": "litert-torch"}
 # Operators that int8-static leaves in float, because the quantizer or the interpreter has no int8 kernel for them.
 STATIC_FLOAT_OPERATORS = ("DIV",)
 
@@ -37,7 +37,7 @@ def build(model: Model, scheme: Scheme, out: Path, runtime: Runtime) -> None:
         raise Unavailable(reason)
     with tempfile.TemporaryDirectory() as folder, quiet():
         file = support.session_row(model, runtime).file_of(model)
-        source = _converted(model, file, Path(folder) / FILE, scheme)
+        source = _converted(model, file, Path(folder) / FILE, scheme, runtime)
         if plain:
             shutil.copyfile(source, target)
             return
@@ -49,10 +49,10 @@ def build(model: Model, scheme: Scheme, out: Path, runtime: Runtime) -> None:
             ) from error
 
 
-def _converted(model: Any, file: Path | None, target: Path, scheme: Scheme) -> Path:
+def _converted(model: Any, file: Path | None, target: Path, scheme: Scheme, runtime: Any) -> Path:
     """The model's own file, or its module or .onnx converted to `target`. Raises Unavailable without the converter."""
     if file is not None:
-        return from_onnx.convert(file, target) if file.suffix == ".onnx" else checked(file)
+        return from_onnx.convert(file, target) if file.suffix == ".onnx" else tried(file, runtime.xnnpack)
     if reason := missing_packages(CONVERTER):
         raise Unavailable(reason)
     import litert_torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from benchgate.core import DataError, InvalidOutput, Model
-from benchgate.runtimes.graphs import first_line, parts
+from benchgate.machine import workers
+from benchgate.runtimes.graphs import fed, first_line
 from benchgate.storage.reading import reading
 
 FILE = "model.tflite"
 IDENTIFIER = b"TFL3"
+TRIED_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,28 @@ class LiteRTSession:
 
         resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.path, self.threads = checked(path), threads
-        with reading(path, "a LiteRT file", "convert it again"):
+        with self._reading():
             weights = {"model_path": str(path)} if mapped else {"model_content": path.read_bytes()}
             self.interpreter: Any = Interpreter(**weights, num_threads=threads, experimental_op_resolver_type=resolver)
             self.interpreter.allocate_tensors()
-        self.inputs = self.interpreter.get_input_details()
-        self.outputs = self.interpreter.get_output_details()
+            self.inputs = self.interpreter.get_input_details()
+            self.outputs = self.interpreter.get_output_details()
+
+    def _reading(self) -> contextlib.AbstractContextManager[None]:
+        return reading(self.path, "a LiteRT file", "convert it again")
 
     def __call__(self, inputs: Any) -> dict[str, Any]:
-        for detail, value in zip(self.inputs, parts(inputs), strict=True):
-            self._set(detail, value)
+        given = fed(self.path.name, [detail["name"] for detail in self.inputs], inputs)
         try:
+            for detail, value in zip(self.inputs, given, strict=True):
+                self._set(detail, value)
             self.interpreter.invoke()
-        except RuntimeError as error:
+            return {
+                detail["name"]: _dequantized(detail, self.interpreter.get_tensor(detail["index"]))
+                for detail in self.outputs
+            }
+        except (RuntimeError, ValueError) as error:
             raise InvalidOutput(f"{self.path.name}: LiteRT failed to run it: {first_line(error)}") from error
-        return {
-            detail["name"]: _dequantized(detail, self.interpreter.get_tensor(detail["index"]))
-            for detail in self.outputs
-        }
 
     def _set(self, detail: Mapping[str, Any], value: Any) -> None:
         value = _quantized(detail, laid_out(value, tuple(detail["shape"])))
@@ -80,17 +87,19 @@ class LiteRTSession:
     @cached_property
     def kernel(self) -> Mapping[str, Any]:
         """Operators counted by who runs them: `{"XNNPACK": {"CONV_2D float32": 13}, "LiteRT": {...}}`."""
-        return {"threads": self.threads, "delegates": operators(self.interpreter._get_ops_details())}
+        with self._reading():
+            return {"threads": self.threads, "delegates": operators(self.interpreter._get_ops_details())}
 
     @cached_property
     def weights_bytes(self) -> int | None:
         """Bytes of the constant tensors in the file; XNNPACK's packed copies come on top."""
         from ai_edge_litert import schema_py_generated as schema
 
-        found = schema.Model.GetRootAsModel(self.path.read_bytes(), 0)
-        buffers = (found.Buffers(i) for i in range(found.BuffersLength()))
-        # A buffer lies in the flatbuffer, or behind it at Offset() where Offset() is more than 1.
-        return sum(int(b.Size() if b.Offset() > 1 else b.DataLength()) for b in buffers)
+        with self._reading():
+            found = schema.Model.GetRootAsModel(self.path.read_bytes(), 0)
+            buffers = (found.Buffers(i) for i in range(found.BuffersLength()))
+            # A buffer lies in the flatbuffer, or behind it at Offset() where Offset() is more than 1.
+            return sum(int(b.Size() if b.Offset() > 1 else b.DataLength()) for b in buffers)
 
     def close(self) -> None:
         self.interpreter = None
@@ -140,6 +149,26 @@ def checked(path: Path) -> Path:
     if head[4:] != IDENTIFIER:
         raise DataError(f"{path}: not a .tflite file (bytes 4 to 8 are {head[4:]!r}, expected {IDENTIFIER!r})")
     return path
+
+
+def tried(path: Path, xnnpack: bool) -> Path:
+    """The file itself, once a process of its own has opened it. Raises DataError.
+
+    On some damaged files LiteRT's reader ends the process: that must be neither a command's nor a session's end.
+    """
+    checked(path)
+    with workers.start(["ai_edge_litert.interpreter"], why="a damaged file may end it") as worker:
+        try:
+            worker.call(_open, path, xnnpack, timeout_s=TRIED_S)
+        except (workers.WorkerDied, workers.WorkerTimeout) as error:
+            raise DataError(
+                f"{path}: cannot be read as a LiteRT file (its reader {error}); convert it again"
+            ) from error
+    return path
+
+
+def _open(path: Path, xnnpack: bool) -> None:
+    LiteRTSession(path, xnnpack, 1).close()
 
 
 def laid_out(value: Any, shape: tuple[int | None, ...]) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from benchgate.core import DataError, Unavailable
 from benchgate.machine import spinning
 from benchgate.machine.packages import missing_packages
-from benchgate.runtimes.graphs import first_line, parts
+from benchgate.runtimes.graphs import fed, first_line
 from benchgate.storage.reading import reading
 
 FILE = "model.onnx"
@@ -88,7 +88,7 @@ class OnnxSession(OnnxGraph):
     """Called with an array (or a tuple of arrays); answers with a mapping from output name to array."""
 
     def __call__(self, inputs: Any) -> dict[str, Any]:
-        feed = dict(zip(self.inputs, parts(inputs), strict=True))
+        feed = dict(zip(self.inputs, fed(self.path.name, self.inputs, inputs), strict=True))
         return dict(zip(self.outputs, self._run(feed), strict=True))
 
     def _run(self, feed: Mapping[str, Any]) -> list[Any]:
