@@ -9,21 +9,16 @@ rates where the spread were at the upper ends of its intervals.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pytest
 from busy import busy
 
 from benchgate.gate.side_by_side import calibration
 from benchgate.gate.side_by_side.calibrate import Effort, equal_pairs
 from benchgate.gate.side_by_side.pairs import Crew, Plan, Side
-from benchgate.gate.side_by_side.rule import RULE, Rule
-from benchgate.gate.side_by_side.simulation import Rates, Spread, simulate
+from benchgate.gate.side_by_side.rule import RULE
+from benchgate.gate.side_by_side.simulation import Drawn, Rates, Spread, simulate
 from benchgate.gate.side_by_side.statistic import CORRECTED, WALL
 from benchgate.gate.side_by_side.workloads import WORKLOADS
 
@@ -31,19 +26,6 @@ pytestmark = pytest.mark.full
 ZYGOTES, CALIBRATING, CELLS = 100, 6, 20
 SLOWDOWNS = (0.0, 0.02, 0.03, 0.05, 0.10)
 MOST_ALARMS = 0.01
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Draws comparisons from measured zygotes, each group the shifts of one, with replacement."""
-
-    groups: Sequence[Sequence[float]]
-
-    def __call__(self, rng: Any, trials: int, rule: Rule) -> Any:
-        needed = math.ceil(rule.most / rule.a_zygote)
-        chosen = rng.integers(0, len(self.groups), (trials, needed))
-        shifts = np.asarray(self.groups)[chosen].reshape(trials, -1)[:, : rule.most]
-        return shifts * rng.choice([-1.0, 1.0], (trials, 1))
 
 
 def said(rates: Rates) -> str:
@@ -62,8 +44,7 @@ def test_equal_sides(name, neighbours, capsys):
     dropped = ZYGOTES * RULE.a_zygote - sum(map(len, groups))
     noise = calibration.noise_of(groups[:CALIBRATING])
     apart = groups[CALIBRATING:]
-    # A comparison makes up for dropped pairs with others of the same zygotes; here such zygotes are left out.
-    drawn = Drawn([group for group in apart if len(group) == RULE.a_zygote])
+    drawn = Drawn([group for group in apart if group])
     pairs, zygotes = calibration.pair_level(apart), calibration.zygote_level(apart)
     worst = Spread(pairs.high, zygotes.high)
     with capsys.disabled():

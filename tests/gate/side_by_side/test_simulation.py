@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchgate.gate.side_by_side.rule import Noise, Rule
-from benchgate.gate.side_by_side.simulation import Rates, Resampled, Spread, outcomes, simulate, zygotes_of
+from benchgate.gate.side_by_side.simulation import Drawn, Rates, Resampled, Spread, outcomes, simulate, zygotes_of
 from benchgate.gate.side_by_side.verdict import Test, Verdict, next_step
 from tests.gate.side_by_side.builders import pairs
 
@@ -103,3 +103,24 @@ def test_the_spread_is_as_asked():
 def test_the_chance_of_an_alarm_in_a_run():
     assert Rates(1000, 1, 0, 999, 0, 3.0).of_a_run(20) == pytest.approx(0.0198, abs=1e-4)
     assert Rates(1000, 1, 0, 999, 0, 3.0).share("regressed").high == pytest.approx(0.0056, abs=2e-4)
+
+
+def test_measured_zygotes_are_drawn_whole():
+    rule = Rule(looks=(4, 8), a_zygote=4)
+    groups = [(0.01, 0.02, 0.03, 0.04), (0.11, 0.12), (0.2,) * 6]
+    found = abs(Drawn(groups)(np.random.default_rng(0), 3_000, rule)).reshape(-1, 4)
+    of = {group: set(group) for group in groups}
+    kinds = [next(group for group, values in of.items() if set(row) <= values) for row in found]
+    # Each as often, all pairs of one that has as many as are wanted, the others' again.
+    assert [abs(kinds.count(group) / len(kinds) - 1 / 3) < 0.02 for group in groups] == [True] * 3
+    assert all(set(row) == of[kind] for row, kind in zip(found, kinds, strict=True))
+
+
+def test_what_a_zygote_has_in_common_is_kept():
+    """Its pairs have one bias: pair by pair they look like quiet ones with more spread, and no alarm is seen."""
+    biases = np.linspace(-0.06, 0.06, 8)
+    groups = [tuple(bias + np.array([-0.001, 0.0, 0.001, 0.0005])) for bias in biases]
+    believed = Noise(0.002, 0.0)
+    whole = simulate(Drawn(groups), 0.0, Rule(), believed, 2_000)
+    flat = simulate(Resampled(tuple(shift for group in groups for shift in group), True), 0.0, Rule(), believed, 2_000)
+    assert whole.regressed > 3 * max(flat.regressed, 1)

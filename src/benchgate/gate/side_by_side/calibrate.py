@@ -14,7 +14,7 @@ from benchgate.gate.side_by_side.calibrated import Calibrated, Found
 from benchgate.gate.side_by_side.driver import side_by_side
 from benchgate.gate.side_by_side.pairs import PLAN, Crew, Pairs, Plan, Side, Team
 from benchgate.gate.side_by_side.rule import RULE, Noise, Rule
-from benchgate.gate.side_by_side.simulation import Resampled, simulate
+from benchgate.gate.side_by_side.simulation import Draw, Drawn, simulate
 from benchgate.gate.side_by_side.statistic import CORRECTED, WALL, Pair
 from benchgate.gate.side_by_side.workloads import How, slowed
 
@@ -58,7 +58,7 @@ def calibrate(
     shifts = [[pair.shifts[statistic] for pair in group] for group in groups]
     noise = calibration.noise_of(shifts, f"calibrated on {name}")
     blocks = [pair.block_sd for group in groups for pair in group]
-    drawn = Resampled(tuple(shift for group in shifts for shift in group), swapped=True)
+    drawn = Drawn(shifts)
     unchanged = simulate(drawn, 0.0, rule, noise, SIMULATED, effort.seed)
     return Calibrated(
         name,
@@ -132,7 +132,7 @@ def _live(
     )
 
 
-def smallest_found(drawn: Resampled, rule: Rule, noise: Noise, seed: int = 0) -> float | None:
+def smallest_found(drawn: Draw, rule: Rule, noise: Noise, seed: int = 0) -> float | None:
     """Return the smallest slowdown of GRID that the rule finds in 90 % of trials on these pairs, None where none is."""
     for slowdown in GRID:
         found = simulate(drawn, slowdown, rule, noise, SIMULATED, seed)

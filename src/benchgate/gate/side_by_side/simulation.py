@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,28 @@ class Resampled:
     def __call__(self, rng: Any, trials: int, rule: Rule) -> Any:
         found = rng.choice(np.asarray(self.shifts), (trials, rule.most))
         return found * rng.choice([-1.0, 1.0], (trials, 1)) if self.swapped else found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws measured zygote pairs whole, with replacement, and each comparison's sides at random.
+
+    `groups` are the shifts of each zygote pair, at least one; one with fewer pairs than the rule wants gives some of
+    them again. Shifts drawn one by one would lose what the pairs of a zygote have in common (the cluster bootstrap:
+    Davison and Hinkley, Bootstrap Methods and their Application, 3.8).
+    """
+
+    groups: Sequence[Sequence[float]]
+
+    def __call__(self, rng: Any, trials: int, rule: Rule) -> Any:
+        lengths = np.array([len(group) for group in self.groups])
+        padded = np.array([np.resize(group, lengths.max()) for group in self.groups])
+        needed = math.ceil(rule.most / rule.a_zygote)
+        chosen = rng.integers(0, len(lengths), (trials, needed, 1))
+        # From a place of its own on, so that of a long group each pair is taken as often.
+        places = rng.integers(0, lengths.max(), (trials, needed, 1)) + np.arange(rule.a_zygote)
+        shifts = padded[chosen, places % lengths[chosen]].reshape(trials, -1)[:, : rule.most]
+        return shifts * rng.choice([-1.0, 1.0], (trials, 1))
 
 
 def zygotes_of(rule: Rule) -> Any:
