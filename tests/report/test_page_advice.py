@@ -12,6 +12,7 @@ from benchgate import registration
 from benchgate.commands import main
 from benchgate.core import Metric
 from benchgate.report.page_advice import advice
+from benchgate.report.recommend_words import limits_of
 from tests.report.pages import a_cell, saved
 
 registration.load_builtin()
@@ -68,12 +69,39 @@ def test_a_model_that_cannot_be_asked_says_why_and_the_others_are_answered():
     assert "several parameters" in reasons[0]
 
 
+def test_another_loss_changes_the_answer():
+    records = [timed("fp32", 0.2, 0.5), timed("int8", 0.1, 0.5), timed("int4", 0.05, 0.4)]
+    ships = [advice(records, limits_of([], [], [loss]))[0][0].lines[1] for loss in ("1%", "30%")]
+    assert ships == ["ship: int8 torch", "ship: int4 torch"]
+
+
+def test_a_loss_that_was_asked_for_is_not_left_out_in_silence():
+    """Without accuracy there is no answer under it; only where nobody asked is the fastest of all one."""
+    without = [replace(r, metrics={"latency_median_s": r.metrics["latency_median_s"]}) for r in
+               (timed("fp32", 0.2, 0.5), timed("int8", 0.1, 0.5))]  # fmt: skip
+    found, reasons = advice(without, limits_of([], [], ["1%"]))
+    assert found == []
+    assert "accuracy" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--max-loss", "x", "-o", "p.html"], "--max-loss: 'x' is no bound"),
+     (["--max-loss", "1%"], "--max-loss 1% is for a page; write it with -o report.html")],
+)  # fmt: skip
+def test_a_loss_that_is_none_or_has_no_page_is_refused(tmp_path, capsys, words, said):
+    path = saved(tmp_path / "a.json", [timed("fp32", 0.2, 0.5)])
+    assert main.main(["report", str(path), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_the_command_knows_the_tasks_and_the_page_says_what_to_ship(tmp_path):
     pytest.importorskip("plotly", reason="plotly is not installed; pip install 'benchgate[report]'")
     path = saved(tmp_path / "a.json", [timed("fp32", 0.2, 0.5), timed("int8", 0.1, 0.5)])
     code = "import sys; from benchgate.commands.main import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "report", str(path), "-o", "page.html"]
+    command = [sys.executable, "-c", code, "report", str(path), "-o", "page.html", "--max-loss", "top1=2%"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "best prefill tok/s (higher is better)" in page
     assert "<strong>ship: int8 torch</strong>" in page
+    assert "<code>benchgate recommend FILE --max-loss top1=2%</code>" in page

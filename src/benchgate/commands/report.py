@@ -40,11 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, metavar="FILE",
         help=f"write a page of everything there ({', '.join(PAGES)}); with --table or a --format that",
     )  # fmt: skip
+    parser.add_argument(
+        "--max-loss", action="append", default=[], metavar="[NAME=]SHARE",
+        help="for the page's cell to ship, as of `benchgate recommend` (default: 1%%)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.out and not arguments.table and arguments.format == "terminal":
         return _page(arguments, console)
+    if arguments.max_loss:
+        raise BenchgateError(f"--max-loss {arguments.max_loss[0]} is for a page; write it with -o report.html")
     named = [(record, str(path)) for path in arguments.files for record in read_records(path)]
     records, files = [record for record, _ in named], [file for _, file in named] if len(arguments.files) > 1 else []
     if arguments.table:
@@ -73,7 +79,7 @@ def _page(arguments: argparse.Namespace, console: Console) -> int:
         )
     registration.load_project(working_folder())
     module, _, name = PAGES[out.suffix].partition(":")
-    getattr(import_module(module), name)(arguments.files, out)
+    getattr(import_module(module), name)(arguments.files, out, arguments.max_loss)
     console.print(str(out), soft_wrap=True)
     return 0
 

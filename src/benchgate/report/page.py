@@ -26,6 +26,7 @@ from benchgate.report.grid import shown
 from benchgate.report.page_content import Content, read_content
 from benchgate.report.page_rounds import KEPT, Rounds, as_data, short
 from benchgate.report.page_table import table
+from benchgate.report.recommend_words import limits_of
 from benchgate.results import Record
 from benchgate.storage.whole import write_whole
 
@@ -36,20 +37,24 @@ ROUNDS_BYTES = 1_200_000
 PERCENTILES = {"latency_p50_s": "P50", "latency_p90_s": "P90", "latency_p95_s": "P95", "latency_p99_s": "P99"}
 
 
-def write(files: Sequence[Path], path: Path) -> None:
-    """Write the page of these files. Raises BenchgateError for what cannot be read or written; then there is no page
-    where none was, and an older one is as it was."""
+def write(files: Sequence[Path], path: Path, losses: Sequence[str] = ()) -> None:
+    """Write the page of these files; `losses` are those of `benchgate recommend --max-loss`.
+
+    Raises BenchgateError for what cannot be read or written; then there is no page where none was, and an older one is
+    as it was.
+    """
+    limits_of([], [], losses)
     content = read_content(files)
     if reason := missing_packages(NEEDS):
         raise BenchgateError(f"a page needs jinja2 and plotly: {reason}")
-    text = render(content, _library(), f"benchgate {__version__}, plotly {version('plotly')}")
+    text = render(content, _library(), f"benchgate {__version__}, plotly {version('plotly')}", losses)
     try:
         write_whole(path, text)
     except OSError as error:
         raise BenchgateError(f"cannot write {path}: {error.strerror}; give -o another place") from error
 
 
-def render(content: Content, library: str, versions: str) -> str:
+def render(content: Content, library: str, versions: str, losses: Sequence[str] = ()) -> str:
     """Return the page; `library` is the text of plotly.js, `versions` what the page says of who made it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -60,7 +65,7 @@ def render(content: Content, library: str, versions: str) -> str:
     sources.filters |= {"entry": shown, "visible": visible}
     script = (HERE / "page.js").read_text(encoding="utf-8")
     courses, history_notes = page_curves.history(content)
-    advice, no_advice = page_advice.advice(content.suite)
+    advice, no_advice = page_advice.advice(content.suite, limits_of([], [], losses))
     data = payload(content, courses)
     return sources.get_template("page.html.j2").render(
         policy=policy(script, library),
@@ -77,6 +82,7 @@ def render(content: Content, library: str, versions: str) -> str:
         failing=FAILING,
         advice=advice,
         no_advice=no_advice,
+        losses=" ".join(f"--max-loss {text}" for text in losses or [page_advice.MOST_LOST]),
         answers=[(name, as_grid(answers)) for name, answers in content.answers],
         history_notes=history_notes,
         training=page_facts.training(content.records),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from benchgate.core import BenchgateError
 from benchgate.report.grid import Grid
 from benchgate.report.recommend import Recommendation, recommend
 from benchgate.report.recommend_text import as_grid, said
-from benchgate.report.recommend_words import Limit, Wanted
+from benchgate.report.recommend_words import Limit, limits_of
 from benchgate.results import Record
 
 # The share of the reference's accuracy that may be lost, where nobody says another one.
-MOST_LOST = Limit(Wanted("", lost=True), 0.01, True, "--max-loss")
+MOST_LOST = "1%"
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Advice:
     grid: Grid
 
 
-def advice(records: Iterable[Record]) -> tuple[list[Advice], list[str]]:
+def advice(records: Iterable[Record], losses: Sequence[Limit] = ()) -> tuple[list[Advice], list[str]]:
     """Return (an answer for each model and device with several cells, the reasons why others have none).
 
-    Of cells that lose at most 1 % of the accuracy the fastest one; of a model without accuracies of all cells.
+    Of cells that lose at most so much accuracy the fastest one. Where nobody says how much, at most MOST_LOST, and of a
+    model without accuracies the fastest of all.
     """
     found: list[Advice] = []
     reasons: list[str] = []
@@ -38,7 +39,7 @@ def advice(records: Iterable[Record]) -> tuple[list[Advice], list[str]]:
         if len({(record.cell["scheme"], record.cell["runtime"]) for record in own}) < 2:
             continue
         try:
-            found += [_advice(answer) for answer in _answers(own)]
+            found += [_advice(answer) for answer in _answers(own, losses)]
         except BenchgateError as error:
             reasons.append(str(error))
     return found, reasons
@@ -49,9 +50,11 @@ def _advice(answer: Recommendation) -> Advice:
     return Advice(tuple(said(answer)), replace(as_grid(answer), title=title))
 
 
-def _answers(own: list[Record]) -> list[Recommendation]:
+def _answers(own: list[Record], losses: Sequence[Limit]) -> list[Recommendation]:
+    if losses:
+        return recommend(own, losses, None, {}, None)
     try:
-        return recommend(own, [MOST_LOST], None, {}, None)
+        return recommend(own, limits_of([], [], [MOST_LOST]), None, {}, None)
     except BenchgateError:
         # No accuracy to lose; what is wrong beside that is said by the second question too.
         return recommend(own, [], None, {}, None)
