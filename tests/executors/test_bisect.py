@@ -80,6 +80,36 @@ def test_the_planted_slowdown_is_found_wherever_it_is(project: Path, first_bad: 
     assert len(answer.judged) <= 4
 
 
+def test_each_step_has_its_own_commit_of_a_submodule(project: Path, tmp_path: Path) -> None:
+    """git moves the worktree and not the submodule: all steps would be judged by the files of the first one."""
+    part = tmp_path / "part"
+    part.mkdir()
+    run(part, "init", "-q", "-b", "main")
+    model = "KIND = 'same'\n"
+    commits = []
+    for index, kind in enumerate(["same", "same", "regressed", "regressed", "regressed"]):
+        commit(part, f"{index}", speed__txt=kind, **{f"only_{index}__txt": "x"})
+        if index == 0:
+            run(project, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(part), "bench/part")
+        run(project / "bench" / "part", "-c", "protocol.file.allow=always", "pull", "-q", "origin", "main")
+        commits.append(commit(project, f"{index}", bench_in_src_in_model__py=model, bench_in_speed__txt="same"))
+        run(part, "rm", "-q", f"only_{index}.txt")
+    folder = project / "bench"
+    reading = FAKE.replace(
+        'Path("speed.txt").read_text().strip()', 'Path("part/speed.txt").read_text().strip()'
+    ).replace("assert kind == model.KIND", "assert len(list(Path('part').glob('only_*.txt'))) == 1")
+    step = measured(here(folder), lambda good, report: [sys.executable, "-c", reading, good, str(report)])
+
+    answer = bisect(folder, commits[0], "main", step)
+
+    assert [judged.why for judged in answer.judged if judged.term == "skip"] == []
+    assert answer.commits == (commits[2],)
+
+    run(project, "submodule", "deinit", "-q", "-f", "bench/part")
+    with pytest.raises(BenchgateError, match=r"submodule bench/part at .* is not here: git submodule update"):
+        bisect(folder, commits[0], "main", step)
+
+
 def test_the_checkout_is_left_as_it_is_and_no_worktree_stays(project: Path) -> None:
     commits = history(project, "same", "improved", "unchanged", "regressed", "regressed")
     (project / "bench" / "speed.txt").write_text("not committed")

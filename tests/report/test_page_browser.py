@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,14 @@ const done = arguments[0], figures = document.querySelectorAll(".plot");
 const look = () => [...figures].every((plot) => plot.querySelector(".main-svg")) && done(figures.length);
 new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
 look();
+"""
+# axe looks at a page as it is drawn; of what it finds the names and weights are enough.
+AXE = """
+const done = arguments[0];
+axe.run().then((found) => done({
+  passes: found.passes.length,
+  violations: found.violations.map((rule) => ({ id: rule.id, impact: rule.impact })),
+}));
 """
 
 
@@ -93,3 +103,26 @@ def test_the_page_is_drawn_sorts_and_filters_and_names_do_nothing(tmp_path, brow
     assert FORMULA in browser.run("return document.querySelector('.figures').parentNode.parentNode.textContent")
     assert browser.ask("/se/log", type="browser") == []
     assert browser.requests() == {page}
+
+
+def test_nobody_is_shut_out(tmp_path, browser):
+    """axe-core finds nothing serious, in the light and in the dark, wide and on a telephone."""
+    axe = importlib.util.find_spec("axe_playwright_python")
+    if axe is None:
+        pytest.skip("needs axe-core: pip install --no-deps axe-playwright-python (only its axe.min.js is used)")
+    pytest.importorskip("plotly", reason="plotly is not installed; pip install 'benchgate[report]'")
+    records = [a_cell(), a_cell("int8", size=100.0)]
+    path = saved(tmp_path / "a.json", records, rounds={records[0].key: rounds(30)})
+    write([path], tmp_path / "r.html")
+    script = Path(axe.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+    for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
+        browser.ask("/window/rect", width=width, height=9000)
+        browser.ask("/url", url=(tmp_path / "r.html").as_uri())
+        assert browser.ask("/execute/async", script=DRAWN, args=[]) > 5
+        if scheme == "dark":
+            browser.run("document.getElementById('theme').click()")
+        browser.run(script)
+        found = browser.ask("/execute/async", script=AXE, args=[])
+        serious = [rule["id"] for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
+        assert (scheme, width, serious) == (scheme, width, [])
+        assert found["passes"] > 20

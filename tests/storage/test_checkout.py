@@ -226,6 +226,9 @@ def test_a_submodule_is_brought_at_its_recorded_commit_or_named(project: Path, t
         assert (tree.root / "part/weights.txt").read_text() == "one"
         assert any("submodule part" in note for note in tree.notes)
         assert changed(here(project), tree) == {"part"}
+        # A step of a bisection makes its baseline's worktree out of a worktree, whose submodules are no repositories.
+        with version("main", here(tree.root)) as of_worktree:
+            assert (of_worktree.root / "part/weights.txt").read_text() == "two"
     run(project, "submodule", "deinit", "-q", "-f", "part")
     with version("HEAD~1", here(project)) as tree:
         assert any("submodule part" in lack and "git submodule update" in lack for lack in tree.lacking)

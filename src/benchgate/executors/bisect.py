@@ -20,6 +20,7 @@ from benchgate.executors import surroundings
 from benchgate.gate.side_by_side.answers import KINDS, GateAnswers, read_answers
 from benchgate.gate.side_by_side.verdict import Kind
 from benchgate.storage import git
+from benchgate.storage.brought import bring
 from benchgate.storage.checkout import Tree, here, version
 
 Term = Literal["good", "bad", "skip"]
@@ -75,7 +76,7 @@ def bisect(folder: Path, good: str, bad: str, step: Step, say: Callable[[str], N
     first, last = _ends(ours, good, bad)
     with version(last, ours) as tree:
         inside = tree.root / folder.resolve().relative_to(ours.root)
-        judged = [_judged(tree, inside, first, step)]
+        judged = [_judged(ours, tree, inside, first, step)]
         say(str(judged[0]))
         if judged[0].term != "bad":
             raise BenchgateError(
@@ -85,7 +86,7 @@ def bisect(folder: Path, good: str, bad: str, step: Step, say: Callable[[str], N
         git.git(tree.root, "bisect", "start", last, first)
         skipped: set[str] = set()
         while len(left := _left(tree)) > 1 and set(left[1:]) - skipped:
-            judged.append(_judged(tree, inside, first, step))
+            judged.append(_judged(ours, tree, inside, first, step))
             say(str(judged[-1]))
             if judged[-1].term == "skip":
                 skipped.add(judged[-1].commit)
@@ -126,10 +127,14 @@ def _left(tree: Tree) -> list[str]:
     return git.git(tree.root, "rev-list", "refs/bisect/bad", "--not", *goods).split()
 
 
-def _judged(tree: Tree, inside: Path, good: str, step: Step) -> Judged:
+def _judged(ours: Tree, tree: Tree, inside: Path, good: str, step: Step) -> Judged:
     commit, _, subject = git.git(tree.root, "show", "--no-patch", "--format=%H %s", "HEAD").strip().partition(" ")
     if not inside.is_dir():
         return Judged(commit, subject, "skip", f"it has no folder {inside.relative_to(tree.root)}")
+    # git moves neither submodules nor LFS files: those of the commit before would be judged.
+    _, lacking = bring(ours.root, tree.root, commit)
+    if lacking:
+        return Judged(commit, subject, "skip", "; ".join(lacking))
     return Judged(commit, subject, *step(inside, good))
 
 

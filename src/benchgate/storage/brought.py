@@ -41,8 +41,8 @@ def _submodules(ours: Path, theirs: Path, commit: str) -> tuple[list[str], list[
         mode, _, sha = about.split()
         if mode != "160000":
             continue
-        source = ours / path
-        if git.top_of(source) != source.resolve() or git.commit_of(source, sha) is None:
+        source = _having(ours, path, sha)
+        if source is None:
             lacking.append(f"submodule {path} at {sha[:9]} is not here: git submodule update --init --recursive")
             continue
         try:
@@ -57,10 +57,21 @@ def _submodules(ours: Path, theirs: Path, commit: str) -> tuple[list[str], list[
     return brought, lacking
 
 
+def _having(ours: Path, path: str, commit: str) -> Path | None:
+    """The repository of a submodule that has the commit: here, or where this worktree was made from, which has them."""
+    for root in (ours, git.first_worktree(ours)):
+        source = root / path
+        if git.top_of(source) == source.resolve() and git.commit_of(source, commit) is not None:
+            return source
+    return None
+
+
 def _unpack(source: Path, commit: str, place: Path) -> None:
     done = subprocess.run(["git", "archive", "--format=tar", commit], cwd=source, capture_output=True, check=False)
     if done.returncode:
         raise DataError(done.stderr.decode("utf-8", "replace").strip())
+    # Of another commit some files may be there that this one has not.
+    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(place, filter="data")

@@ -57,6 +57,12 @@ def untracked(top: Path) -> list[str]:
     return [name for name in found if not name.startswith(environments) and not name.endswith((".pyc", ".pyo"))]
 
 
+def first_worktree(root: Path) -> Path:
+    """The folder of the repository itself, of which `root` may be a worktree (git-worktree(1): it is listed first)."""
+    listed = git(root, "worktree", "list", "--porcelain").splitlines()
+    return Path(listed[0].removeprefix("worktree "))
+
+
 def commit_of(folder: Path, ref: str) -> str | None:
     """The commit that a name means here, None where it means none."""
     if ref.startswith("-"):
