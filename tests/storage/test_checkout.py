@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -264,3 +266,32 @@ def test_a_detached_head_is_a_version_too(project: Path) -> None:
 
     with version("main", here(project)) as tree:
         assert changed(here(project), tree) == frozenset()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MB."""
+    place = tmp_path / "small disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_and_nothing_stays(small_disk: Path) -> None:
+    project = small_disk / "project"
+    project.mkdir()
+    run(project, "init", "-q", "-b", "main")
+    (project / "large.bin").write_bytes(os.urandom(2_500_000))
+    commit(project)
+    with (
+        pytest.raises(DataError, match=r"no worktree of \w{9} can be made in .*small disk \(1 MiB free\): .*make room"),
+        version("HEAD", here(project)),
+    ):
+        pass
+    assert [path.name for path in small_disk.iterdir()] == ["project"]
+    assert worktrees(project) == 0
