@@ -19,6 +19,8 @@ from benchgate.schemes import REFERENCE
 
 # They belong to the cell, whatever was timed.
 OF_THE_CELL = ("accuracy", "size")
+# (scheme, runtime)
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,10 @@ def _sheet(records: Sequence[Record], file: str) -> Sheet:
     sizes = Sizes(records)
     records = [replace(record, params=sizes.asked(record)) for record in records]
     columns = headline_rows(records)
-    plain = dict(_cells(r for r in records if sizes.are_plain(r)))
+    plain = by_place(r for r in records if sizes.are_plain(r))
     sources = {row.name: sizes.source(row, records) for row in columns}
     rows, used = [], set()
-    for cell, own in _cells(records):
+    for cell, own in by_place(records).items():
         merged = _merged(columns, own, plain.get(cell, ()), sources)
         if merged:
             rows.append(Merged(*cell, "", merged))
@@ -106,12 +108,17 @@ def _sheet(records: Sequence[Record], file: str) -> Sheet:
     return Sheet(place["model"], place["device"], file, columns, rows, left, tuple(names))
 
 
-def _cells(records: Iterable[Record]) -> Iterator[tuple[tuple[str, str], list[Record]]]:
-    """The records of each scheme and runtime."""
-    found: dict[tuple[str, str], list[Record]] = {}
+def by_place(records: Iterable[Record]) -> dict[Place, list[Record]]:
+    """The records of each scheme on each runtime, in their order."""
+    found: dict[Place, list[Record]] = {}
     for record in records:
-        found.setdefault((record.cell["scheme"], record.cell["runtime"]), []).append(record)
-    yield from found.items()
+        found.setdefault(place_of(record), []).append(record)
+    return found
+
+
+def place_of(record: Record) -> Place:
+    """Scheme and runtime, which is what one chooses between for a model on a device."""
+    return record.cell["scheme"], record.cell["runtime"]
 
 
 def _merged(
@@ -137,7 +144,7 @@ def _others(columns: Sequence[Row], left: Sequence[Record], sizes: Sizes) -> Ite
         named = {
             row.name: Figure(row, record.metrics[row.name], record) for row in columns if row.name in record.metrics
         }
-        key = record.cell["scheme"], record.cell["runtime"], sizes.words(record)
+        key = *place_of(record), sizes.words(record)
         found[key] = {**named, **found.get(key, {})}
     yield from (Merged(*key, figures) for key, figures in found.items())
 

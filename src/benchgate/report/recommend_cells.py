@@ -18,7 +18,7 @@ from benchgate.gate.disturbed import disturbance
 from benchgate.report.dominance import Reading
 from benchgate.report.headline import headline_rows
 from benchgate.report.losses import loss
-from benchgate.report.merged import OF_THE_CELL, Sizes
+from benchgate.report.merged import OF_THE_CELL, Place, Sizes, by_place, place_of
 from benchgate.report.recommend_words import Wanted
 from benchgate.report.relations import Line, reference_of
 from benchgate.results import Record
@@ -26,8 +26,6 @@ from benchgate.results import Record
 # Sizes, peaks of memory and counted operations: what is told is there, without an interval.
 EXACT_GROUPS = ("size", "memory")
 EXACT_UNITS = ("FLOP",)
-# (scheme, runtime)
-Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class Merged:
+class Told:
     """A figure, and the record whose single results stand behind it."""
 
     figure: Reading | Unknown
@@ -69,9 +67,7 @@ class Measured:
     def __init__(self, records: Iterable[Record]) -> None:
         self.records = sorted(records, key=_order)
         self._sizes = Sizes(self.records)
-        self.by_cell: dict[Place, list[Record]] = {}
-        for record in sorted(self.records, key=_place):
-            self.by_cell.setdefault(_place(record), []).append(record)
+        self.by_cell = by_place(sorted(self.records, key=place_of))
         # Cells without any figure, each with the reason.
         self.absent = {
             cell: _absent("", own, ()) for cell, own in self.by_cell.items() if not any(r.metrics for r in own)
@@ -98,7 +94,7 @@ class Measured:
         for one in dict.fromkeys(wanted):
             chosen = self._chosen(one, at)
             anchor = self._anchor(chosen)
-            figures = {cell: self._merged(one.metric, cell, chosen, anchor) for cell in self.by_cell}
+            figures = {cell: self._told(one.metric, cell, chosen, anchor) for cell in self.by_cell}
             for cell in self.by_cell:
                 found[cell][one] = self._lost(one.metric, cell, figures) if one.lost else figures[cell].figure
         return [Candidate(*cell, figures) for cell, figures in found.items()]
@@ -114,7 +110,7 @@ class Measured:
         """The record that all others must be comparable with: a reference's where it has the metric."""
         good = [record for record in chosen if record.is_baseline]
         references = set(self.references.values())
-        return next((record for record in good if _place(record) in references), next(iter(good), None))
+        return next((record for record in good if place_of(record) in references), next(iter(good), None))
 
     def _chosen(self, wanted: Wanted, at: Mapping[str, str]) -> list[Record]:
         """The records that have the metric, of one operation and one set of parameters."""
@@ -138,32 +134,32 @@ class Measured:
             )
         return having
 
-    def _merged(self, metric: str, cell: Place, chosen: Sequence[Record], anchor: Record | None) -> Merged:
+    def _told(self, metric: str, cell: Place, chosen: Sequence[Record], anchor: Record | None) -> Told:
         """One figure of all that measured it: the middle value, and an interval that holds all of theirs."""
-        own = [record for record in chosen if _place(record) == cell]
+        own = [record for record in chosen if place_of(record) == cell]
         good = [record for record in own if record.is_baseline]
         if not good or anchor is None:
-            return Merged(Unknown(_absent(metric, self.by_cell[cell], own)))
+            return Told(Unknown(_absent(metric, self.by_cell[cell], own)))
         row = row_of(metric, anchor.metrics[metric])
         reasons = [comparable(row, record, anchor, BETWEEN_CELLS) for record in good]
         fitting = [record for record, reason in zip(good, reasons, strict=True) if reason is None]
         if not fitting:
-            return Merged(Unknown(f"not comparable: {reasons[0]}"))
+            return Told(Unknown(f"not comparable: {reasons[0]}"))
         quiet = [record for record in fitting if disturbance(row, record) is None]
         if not quiet:
-            return Merged(Unknown(f"disturbed: {disturbance(row, fitting[0])}"))
+            return Told(Unknown(f"disturbed: {disturbance(row, fitting[0])}"))
         if reason := next((r for other in quiet[1:] if (r := comparable(row, other, quiet[0]))), None):
-            return Merged(Unknown(f"measured more than once, not comparable: {reason}"))
-        return Merged(_middle(metric, quiet), quiet[0])
+            return Told(Unknown(f"measured more than once, not comparable: {reason}"))
+        return Told(_middle(metric, quiet), quiet[0])
 
-    def _lost(self, metric: str, cell: Place, figures: Mapping[Place, Merged]) -> Reading | Unknown:
+    def _lost(self, metric: str, cell: Place, figures: Mapping[Place, Told]) -> Reading | Unknown:
         anchor = self.references.get(cell)
         if anchor is None:
             return Unknown("no fp32 cell of this model in these files to lose against; measure it too")
         ours, theirs = figures[cell], figures[anchor]
-        for merged, whose in ((ours, ""), (theirs, "the reference's: ")):
-            if isinstance(merged.figure, Unknown):
-                return Unknown(whose + merged.figure.reason)
+        for told, whose in ((ours, ""), (theirs, "the reference's: ")):
+            if isinstance(told.figure, Unknown):
+                return Unknown(whose + told.figure.reason)
         if anchor == cell:
             return Reading.exact(0.0, "lower")
         assert isinstance(ours.figure, Reading)
@@ -207,10 +203,6 @@ def _absent(metric: str, own: Sequence[Record], records: Sequence[Record]) -> st
         return f"missing: {told}"
     out = next((record for record in own if not record.metrics and record.reason), None)
     return f"{out.outcome}: {out.reason}" if out is not None else "not measured"
-
-
-def _place(record: Record) -> Place:
-    return record.cell["scheme"], record.cell["runtime"]
 
 
 def _order(record: Record) -> str:
