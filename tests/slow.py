@@ -85,6 +85,7 @@ TESTS = (
     "serving/test_server.py::test_a_model_that_cannot_be_loaded_is_one_line",
     "serving/test_server.py::test_a_signal_under_load_ends_it_when_all_are_answered",
     "storage/test_journal.py::test_no_journal_breaks_a_run",
+    "test_ci_recipes.py::test_an_example_is_gated_by_each_recipe",
     "test_ci_recipes.py::test_the_steps_for_github",
     "test_ci_recipes.py::test_the_steps_for_gitlab",
     "test_emulated.py::test_only_marked_tests_are_skipped_and_only_without_full",

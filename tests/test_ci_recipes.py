@@ -1,13 +1,14 @@
 """docs/ci.md: every step of its recipes is run in a small made repository, and its table of exit codes holds.
 
-Not run: NOT_RUN, with why. `pytest` is a fake that takes the gate's two options, so that every answer can be had; gh
-and curl keep what they are given. git, bash and `benchgate answers` are real.
+Not run: NOT_RUN, with why. `pytest` is a fake that takes the gate's two options, so that every answer can be had, and
+the real one in one test; gh and curl keep what they are given. git, bash and `benchgate answers` are real.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from benchgate.commands import exits
+from benchgate.gate.side_by_side.answers import read_answers
 from tests.storage.test_checkout import commit, run
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +154,44 @@ def test_the_steps_for_gitlab(checkout: Path, environment: dict[str, str], kind:
     assert all((checkout / name).exists() is reports for name in job["artifacts"]["paths"])
     assert (checkout / job["artifacts"]["reports"]["junit"]).exists() is reports
     assert (checkout / "sent.md").exists() is comments
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A clone of docs/examples/own_task at a pull request that makes its recall worse."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    shutil.copytree(ROOT / "docs" / "examples" / "own_task", origin)
+    run(origin, "init", "-q", "-b", "main")
+    commit(origin, "as it was")
+    run(tmp_path, "clone", "-q", str(origin), str(clone))
+    test = clone / "benchmarks" / "test_search.py"
+    test.write_text(test.read_text().replace("BITS = 8", "BITS = 2"))
+    commit(clone, "smaller")
+    return clone
+
+
+@pytest.mark.parametrize("name", ["GitHub", "GitLab"])
+def test_an_example_is_gated_by_each_recipe(
+    example: Path, environment: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    """With the real pytest: the pull request fails by what it made worse, and its comment says so."""
+    # Its time is not what is looked at.
+    environment |= {"BENCHGATE_CACHE": str(tmp_path / "cache"), "PYTEST_ADDOPTS": "--gate-budget=2s"}
+    fake = tmp_path / "bin" / "pytest"
+    fake.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest -p no:randomly -p no:cacheprovider "$@"\n')
+    if name == "GitHub":
+        steps = [step["run"] for job in ("gate", "comment") for step in GITHUB["jobs"][job]["steps"] if "run" in step]
+    else:
+        job = GITLAB["performance"]
+        steps = [step for part in ("before_script", "script", "after_script") for step in job[part]]
+    codes = [in_shell(step, example, environment) for step in steps if is_run(step)]
+
+    assert sorted(codes) == [*[0] * (len(codes) - 1), exits.WORSE]
+    answers = read_answers(example / "gate.json")
+    (cell,) = answers.cells
+    assert cell.verdicts["recall_at_10"].kind == "regressed"
+    assert cell.verdicts["size_bytes"].kind == "improved" or "size_bytes" in str(cell)
+    assert "recall" in (example / "sent.md").read_text()
 
 
 def test_without_a_token_gitlab_has_no_comment_and_no_failure(checkout: Path, environment: dict[str, str]) -> None:
