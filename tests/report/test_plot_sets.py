@@ -51,6 +51,22 @@ def test_the_reference_is_first_and_the_others_follow_by_their_bits():
     assert [figure.metric.value for figure in group.bars.values()] == [2.0, 3.0, 4.0]
 
 
+def test_the_speed_is_what_most_cells_have():
+    """A detector's stages are timed for some schemes, its inference for all."""
+
+    def detector(scheme, operation, metrics):
+        cell = {"model": "net", "scheme": scheme, "runtime": "torch", "device": "cpu"}
+        return a_record(
+            metrics, key=f"{operation}[{scheme}]", cell=cell, operation=operation, details={"task": "detection"}
+        )
+
+    medians = [detector(scheme, "inference", {"latency_median_s": 0.1}) for scheme in ("fp32", "fp16", "int8-static")]
+    stages = [detector(scheme, "end_to_end", {"inference_s": 0.2}) for scheme in ("fp32", "int8-static")]
+    ((_, row, (group,)),) = plot_sets._figures([*stages, *medians])
+    assert row.name == "latency_median_s"
+    assert list(group.bars) == ["fp32", "fp16", "int8-static"]
+
+
 def test_failed_cells_are_left_out_and_one_scheme_is_no_comparison(tmp_path):
     with pytest.raises(BenchgateError, match="no task has passed cells of two schemes"):
         plot_sets.compression([*language_models(outcome="failed"), alone()], tmp_path)

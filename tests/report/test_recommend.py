@@ -116,6 +116,19 @@ def test_operations_of_one_cell_are_one_row_and_must_be_named_where_several_have
     assert [cell.candidate.name for cell in found.cells] == ["fp16 torch", "fp32 torch", "int8 torch"]
 
 
+def test_where_nobody_says_by_what_the_tasks_first_operation_decides():
+    """Not an error: a detector's stages and its inference both have a median, and the summary shows the latter."""
+    both = [
+        replace(r, operation=name, key=r.key + name, details={**r.details, "task": "detection"})
+        for name in ("end_to_end", "inference")
+        for r in THREE
+    ]
+    (found,) = recommend(both, [], None, {}, None)
+    assert str(found.by) == "inference median"
+    (alone,) = recommend(both[:3], [], None, {}, None)
+    assert str(alone.by) == "median"
+
+
 def test_a_loss_needs_the_reference_and_a_model_with_the_figure():
     found = asked([replace(r, metrics={**r.metrics, "ap": metric("ap", 0.5)}) for r in THREE[1:]], losses=["1%"])
     assert all("no fp32 cell" in cell.why for cell in found.undecided)

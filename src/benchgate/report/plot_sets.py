@@ -19,7 +19,7 @@ from benchgate.results import Record
 from benchgate.schemes import REFERENCE
 from benchgate.storage.cache import explained
 
-# A figure for each, of the first headline metric in the first of its groups that was measured.
+# A figure for each, of the headline metric that most cells have in the first of its groups that was measured.
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "size": ("size",),
     "accuracy": ("accuracy",),
@@ -71,15 +71,21 @@ def _figures(records: Sequence[Record]) -> Iterator[tuple[str, Row, list[Group]]
         by_task.setdefault(task.name if task is not None else "unknown-task", []).append(sheet)
     for task_name, own_sheets in by_task.items():
         for question, wanted in QUESTIONS.items():
-            row = _first(own_sheets, wanted)
+            row = _most_measured(own_sheets, wanted)
             groups = list(_groups(own_sheets, row.name)) if row is not None else []
             if row is not None and len({scheme for group in groups for scheme in group.bars}) > 1:
                 yield f"{task_name}-{question}", row, groups
 
 
-def _first(found: Sequence[Sheet], groups: Sequence[str]) -> Row | None:
+def _most_measured(found: Sequence[Sheet], groups: Sequence[str]) -> Row | None:
+    """The headline metric that most rows have, the first of equal ones, of the first group that was measured."""
     columns = [column for sheet in found for column in sheet.columns]
-    return next((column for group in groups for column in columns if column.group == group), None)
+
+    def bars(column: Row) -> int:
+        return sum(column.name in row.figures for sheet in found for row in sheet.rows)
+
+    of_groups = ([column for column in columns if column.group == group] for group in groups)
+    return next((max(those, key=bars) for those in of_groups if those), None)
 
 
 def _groups(found: Sequence[Sheet], metric: str) -> Iterator[Group]:

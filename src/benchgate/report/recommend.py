@@ -122,7 +122,7 @@ def _completed(
         return "no time and no throughput among its headline metrics; name what to be best in with --by"
     if not accuracy and any(not limit.wanted.metric for limit in limits):
         return "no accuracy among its headline metrics; name one: --max-loss NAME=1%"
-    best = by or Wanted(speed)
+    best = by or Wanted(speed, measured.main_operation(speed))
     named = [replace(m, wanted=replace(m.wanted, metric=m.wanted.metric or accuracy)) for m in limits]
     lacking = [one.metric for one in (best, *(limit.wanted for limit in named)) if not measured.has(one.metric)]
     return f"no cell has {', '.join(dict.fromkeys(lacking))}" if lacking else (tuple(named), best)

@@ -85,6 +85,13 @@ class Measured:
         cells = {name: sum(any(name in r.metrics for r in own) for own in self.by_cell.values()) for name in names}
         return max(names, key=cells.__getitem__, default="")
 
+    def main_operation(self, metric: str) -> str:
+        """The operation whose figure a summary shows where several have the metric: the task's first; "" for one."""
+        having = [record for record in self.records if metric in record.metrics]
+        if len({record.operation for record in having}) < 2:
+            return ""
+        return self._sizes.source(row_of(metric, having[0].metrics[metric]), having) or ""
+
     def candidates(self, wanted: Iterable[Wanted], at: Mapping[str, str]) -> list[Candidate]:
         """All of them, with these figures. `at` are parameters of what was timed, by name.
 
