@@ -24,9 +24,12 @@ FLAGS = (
 )  # fmt: skip
 # Answers when every figure is drawn: the page unpacks plotly.js in the background.
 DRAWN = """
-const done = arguments[0], figures = document.querySelectorAll(".plot");
-const look = () => [...figures].every((plot) => plot.querySelector(".main-svg")) && done(figures.length);
-new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+const done = arguments[0];
+const look = () => {
+  const figures = [...document.querySelectorAll(".plot")];
+  if (figures.length && figures.every((plot) => plot.querySelector(".main-svg"))) done(figures.length);
+};
+new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
 look();
 """
 # axe looks at a page as it is drawn; of what it finds the names and weights are enough.
