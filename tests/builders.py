@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from benchgate.core import Metric
 from benchgate.core.metrics import GROUPS, TABLE, Row, metric
 from benchgate.results import OUTCOMES, Record
+from benchgate.results.schema import Details
 
 KEY = "benchmarks/test_spam.py::test_latency[spam-fp32-torch-cpu]"
 CELL = {"model": "spam", "scheme": "fp32", "runtime": "torch", "device": "cpu"}
@@ -41,6 +42,8 @@ _json = st.recursive(
 )
 _objects = st.dictionaries(st.text(max_size=6), _json, max_size=3)
 _texts = st.dictionaries(st.text(max_size=6), st.text(max_size=6), max_size=3)
+# Kept with six digits.
+_series = st.lists(st.integers(-99_999, 99_999).map(float), max_size=3).map(tuple)
 any_metric = st.builds(
     Metric,
     value=finite.map(abs),
@@ -50,6 +53,8 @@ any_metric = st.builds(
     low=st.none() | finite,
     high=st.none() | finite,
     method=st.text(max_size=10),
+    examples=_series,
+    resamples=_series,
 )
 any_row = st.builds(
     Row,
@@ -77,7 +82,8 @@ records = st.builds(
     machine=_objects,
     packages=_texts,
     kernel=_objects,
-    details=_objects,
+    # What is known by its name there must have its shape.
+    details=_objects.filter(lambda details: not details.keys() & Details.model_fields.keys()),
     rows=st.dictionaries(st.sampled_from([*TABLE, "own_metric"]), any_row, max_size=2),
 )
 

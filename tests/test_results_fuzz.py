@@ -58,7 +58,7 @@ FIGURES = {"latency_mean_s": 0.1, "latency_median_s": 0.1, "size_bytes": 9.0, "k
 
 def whole(scheme: str, runtime: str = "torch") -> dict[str, Any]:
     record = a_record(FIGURES, key=scheme, cell={**CELL, "scheme": scheme, "runtime": runtime}, details=DETAILS)
-    hits = Metric(0.5, "1", "higher", 3, 0.1, 0.9, examples=(1.0, 0.0, 1.0))
+    hits = Metric(0.5, "1", "higher", 3, 0.1, 0.9, examples=(1.0, 0.0, 1.0), resamples=(0.4, 0.6))
     record = replace(record, metrics={**record.metrics, "top1": hits}, missing={"power_w": "no meter"})
     return resolved(record, Policy()).as_dict()
 

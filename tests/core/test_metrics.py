@@ -132,6 +132,7 @@ def test_a_row_that_cannot_be_added(row, said):
         ("top1", {"value": 1, "low": float("nan")}, "top1 low is nan"),
         ("top1", {"value": 1, "high": float("inf")}, "top1 high is inf"),
         ("top1", {"value": 1, "examples": (1.0, float("nan"))}, "top1 has single results that are not finite"),
+        ("ap", {"value": 1, "resamples": (1.0, float("nan"))}, "ap has single results that are not finite"),
         ("latency_median_s", {"value": 0}, None),
         ("kl_mean", {"value": -1e-9}, None),
         ("log_perplexity_delta", {"value": -0.5}, None),

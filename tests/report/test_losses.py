@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,41 @@ def test_the_loss_of_a_perplexity_is_that_of_its_log_losses():
         NONE,
     )
     assert (found.value, found.low) == (pytest.approx(math.expm1(0.1)), pytest.approx(math.expm1(0.1)))
+
+
+def drawn(value: float, resamples: list[float], data: dict = DATA) -> Record:
+    found = metric("ap", value, n=100, low=value - 0.05, high=value + 0.05, resamples=tuple(resamples))
+    return replace(a_record(details=data), metrics={"ap": found})
+
+
+SAMPLES = [0.18, 0.20, 0.22, 0.19, 0.21]
+
+
+def test_values_on_the_same_samples_make_a_paired_loss():
+    """An average precision is no mean of single results; its own interval is ten times wider than that of its loss."""
+    after = [0.9 * value + 0.001 * (i % 2) for i, value in enumerate(SAMPLES)]
+    found = loss(drawn(0.2, SAMPLES), drawn(0.18, after), "ap", NONE, NONE)
+    losses = [1 - b / a for a, b in zip(SAMPLES, after, strict=True)]
+    half = 1.96 * statistics.stdev(losses)
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1 - half, 0.1 + half))
+    assert found.high - found.low < 0.02
+    assert (found.better, found.n) == ("lower", 100)
+
+
+def test_equal_values_on_the_same_samples_lose_nothing():
+    same = drawn(0.2, SAMPLES)
+    assert loss(same, same, "ap", NONE, NONE) == Reading(0.0, 0.0, 0.0, "lower", 100)
+
+
+def test_other_samples_are_not_paired():
+    other = {"threads": 4, "data": {"name": "cloze", "n": 100, "sha256": "b" * 64}}
+    with pytest.raises(DataError, match="scored on different data"):
+        loss(drawn(0.2, SAMPLES), drawn(0.2, SAMPLES, other), "ap", NONE, NONE)
+    ours = Reading(0.18, 0.13, 0.23, "higher", 100)
+    fewer = loss(drawn(0.2, SAMPLES), drawn(0.18, SAMPLES[:3]), "ap", ours, Reading(0.2, 0.15, 0.25, "higher", 100))
+    assert fewer.high - fewer.low > 0.3
+    with pytest.raises(DataError, match="a share of it cannot be told"):
+        loss(drawn(0.2, [0.0, *SAMPLES[1:]]), drawn(0.2, SAMPLES), "ap", NONE, NONE)
 
 
 def test_without_single_results_both_intervals_count():

@@ -28,11 +28,12 @@ from benchgate.core.operations import (
 from benchgate.core.protocols import Model, Runtime, Session, Task, Transform
 from benchgate.core.registry import Registry, models, runtimes, schemes, tasks, transforms
 from benchgate.core.support import all_needs, task_of
-from benchgate.core.words import LOAD_WAYS, MAX_EXAMPLES, Better, Cell, Lapped, Metric, Scheme, Work
+from benchgate.core.words import LOAD_WAYS, MAX_EXAMPLES, SERIES, Better, Cell, Lapped, Metric, Scheme, Work
 
 __all__ = [
     "LOAD_WAYS",
     "MAX_EXAMPLES",
+    "SERIES",
     "BenchgateError",
     "Better",
     "CannotBeSent",

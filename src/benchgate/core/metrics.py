@@ -254,7 +254,7 @@ def refusal(name: str, metric: Metric, row: Row | None = None) -> str | None:
     for bound, number in numbers.items():
         if number is not None and not math.isfinite(number):
             return f"{name} {bound}is {number}"
-    if not all(map(math.isfinite, metric.examples)):
+    if not all(map(math.isfinite, (*metric.examples, *metric.resamples))):
         return f"{name} has single results that are not finite"
     row = row or row_of(name, metric)
     if metric.value < 0 and not row.signed:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 Better = Literal["lower", "higher"]
 # More per-example results than this are not stored: a results file is to be read by people and kept by the hundred.
 MAX_EXAMPLES = 20_000
+# Fields of a metric that are many numbers.
+SERIES = ("examples", "resamples")
 # How a runtime may load weights: left in their file, which is mapped into memory; or copied into the process's own
 # memory, packed for its kernels or as they are.
 LOAD_WAYS = ("mmap", "read")
@@ -56,7 +58,9 @@ class Metric:
 
     `n` counts the independent observations behind it. `method` says how value and interval were obtained,
     and holds the word "estimate" when the figure is not a measurement. `examples` are the single results behind it, in
-    the data's order (hits as 0 and 1, log losses): with them two cells can be compared example by example.
+    the data's order (hits as 0 and 1, log losses): with them two cells can be compared example by example. A figure
+    that is no mean of single results has `resamples` instead: its values on the data drawn again, the same draws for
+    all cells that were scored on these data, so that value i of two cells is of the same sample.
     """
 
     value: float
@@ -67,6 +71,7 @@ class Metric:
     high: float | None = None
     method: str = ""
     examples: tuple[float, ...] = ()
+    resamples: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         # Scorers return numpy's numbers, which compare like ours and which no JSON can hold.
@@ -75,14 +80,16 @@ class Metric:
         for bound in ("low", "high"):
             number = getattr(self, bound)
             object.__setattr__(self, bound, None if number is None else float(number))
-        object.__setattr__(self, "examples", tuple(map(float, self.examples)))
+        for name in SERIES:
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready. The examples are one text, six digits each: a list takes a line an item in an indented file."""
+        """JSON-ready. A series is one text, six digits each: a list takes a line an item in an indented file."""
         fields = asdict(self)
-        del fields["examples"]
-        if 0 < len(self.examples) <= MAX_EXAMPLES:
-            fields["examples"] = " ".join(f"{value:.6g}" for value in self.examples)
+        for name in SERIES:
+            values = fields.pop(name)
+            if 0 < len(values) <= MAX_EXAMPLES:
+                fields[name] = " ".join(f"{value:.6g}" for value in values)
         return fields
 
 

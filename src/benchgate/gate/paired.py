@@ -223,6 +223,12 @@ def examples_of(first: Record, second: Record, metric: str) -> tuple[tuple[float
     for record in (first, second):
         if metric not in record.metrics or not record.metrics[metric].examples:
             raise DataError(f"{record.key}: no single results of {metric} to pair; score it again with this benchgate")
+    check_same_data(first, second, metric)
+    return first.metrics[metric].examples, second.metrics[metric].examples
+
+
+def check_same_data(first: Record, second: Record, metric: str) -> None:
+    """Raise DataError where a metric of two records is of different data, or of data that no record tells."""
     row = row_of(metric, first.metrics[metric])
     reason = comparable(row, second, first, PAIRED)
     if reason is None and data_of(first, metric) is None:
@@ -231,7 +237,6 @@ def examples_of(first: Record, second: Record, metric: str) -> tuple[tuple[float
         raise DataError(
             f"{first.key} and {second.key} were scored on different data or models ({reason}); score both on one sample"
         )
-    return first.metrics[metric].examples, second.metrics[metric].examples
 
 
 def _hits(values: Sequence[float]) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchgate.core import SERIES
 from benchgate.core.units import human, three_digits
 from benchgate.report.comparison import Comparison, columns, row
 from benchgate.report.escape import csv_cell, markdown, visible
@@ -59,7 +60,7 @@ def _flat(comparison: Comparison) -> Iterator[dict[str, Any]]:
     for line in comparison.lines:
         for column, figure in line.figures.items():
             relation = asdict(figure.relation) if figure.relation else {}
-            metric = {name: value for name, value in asdict(figure.metric).items() if name != "examples"}
+            metric = {name: value for name, value in asdict(figure.metric).items() if name not in SERIES}
             yield {
                 **line.cell,
                 "params": dict(line.params),

@@ -7,12 +7,14 @@ import statistics
 
 from benchgate.core import DataError, Metric
 from benchgate.core.stats import Estimate, needed
-from benchgate.gate.paired import bootstrap_difference, examples_of, judge, mcnemar, ratio_interval
+from benchgate.gate.paired import bootstrap_difference, check_same_data, examples_of, judge, mcnemar, ratio_interval
 from benchgate.report.dominance import Reading, ratio
 from benchgate.results import Record
 
 # The mean of the examples, or its exponential, is the metric up to the six digits that an example is stored with.
 CLOSE = 1e-4
+# 95 % of a normal distribution.
+TWO_SIDED = 1.96
 
 
 def loss(reference: Record, record: Record, metric: str, ours: Reading, theirs: Reading) -> Reading:
@@ -23,7 +25,8 @@ def loss(reference: Record, record: Record, metric: str, ours: Reading, theirs: 
     """
     pair = _paired(reference, record, metric)
     if pair is None:
-        return _unpaired(ours, theirs, metric)
+        drawn = _drawn_alike(reference, record, metric)
+        return _unpaired(ours, theirs, metric) if drawn is None else drawn
     before, after = pair
     if {*before, *after} <= {0.0, 1.0}:
         test = mcnemar(before, after)
@@ -54,6 +57,24 @@ def _paired(reference: Record, record: Record, metric: str) -> tuple[tuple[float
     if not (theirs.examples and ours.examples and _is_mean(ours) | _is_exponential(ours)):
         return None
     return examples_of(reference, record, metric)
+
+
+def _drawn_alike(reference: Record, record: Record, metric: str) -> Reading | None:
+    """The loss by the values of both on the same samples of the data, None where they have none of them.
+
+    Normal, with the standard deviation of the samples' losses (Efron and Tibshirani, An Introduction to the Bootstrap,
+    13.3 and 16.2).
+    """
+    theirs, ours = reference.metrics[metric], record.metrics[metric]
+    if len(ours.resamples) < 2 or len(ours.resamples) != len(theirs.resamples):
+        return None
+    check_same_data(reference, record, metric)
+    if min(theirs.value, *theirs.resamples) <= 0:
+        raise DataError(f"the reference's figure is {theirs.value:g}: a share of it cannot be told")
+    worse = 1.0 if ours.better == "higher" else -1.0
+    losses = [worse * (1 - after / before) for before, after in zip(theirs.resamples, ours.resamples, strict=True)]
+    value, half = worse * (1 - ours.value / theirs.value), TWO_SIDED * statistics.stdev(losses)
+    return Reading(value, value - half, value + half, "lower", min(ours.n, theirs.n))
 
 
 def _is_mean(metric: Metric) -> bool:

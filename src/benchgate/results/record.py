@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import MAX_EXAMPLES, BenchgateError, Cell, Metric
+from benchgate.core import MAX_EXAMPLES, SERIES, BenchgateError, Cell, Metric
 from benchgate.core.metrics import Row, refusal
 
 SCHEMA = 2
@@ -110,17 +110,17 @@ def _only_known(shape: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _parse_metric(name: str, raw: Mapping[str, Any], rows: Mapping[str, Row]) -> Metric:
-    metric: Metric = _only_known(Metric, {**raw, "examples": _parse_examples(raw)})
+    metric: Metric = _only_known(Metric, {**raw, **{name: _parse_series(raw, name) for name in SERIES}})
     if reason := refusal(name, metric, rows.get(name)):
         raise ValueError(reason)
     return metric
 
 
-def _parse_examples(raw: Mapping[str, Any]) -> tuple[float, ...]:
-    """The examples as `Metric.as_dict` writes them; records of before there were any have none."""
-    values = tuple(float(word) for word in raw.get("examples", "").split())
+def _parse_series(raw: Mapping[str, Any], name: str) -> tuple[float, ...]:
+    """Many numbers as `Metric.as_dict` writes them; records of before there were any have none."""
+    values = tuple(float(word) for word in raw.get(name, "").split())
     if len(values) > MAX_EXAMPLES or not all(map(math.isfinite, values)):
-        raise ValueError(f"examples must be at most {MAX_EXAMPLES} finite numbers, got {len(values)}")
+        raise ValueError(f"{name} must be at most {MAX_EXAMPLES} finite numbers, got {len(values)}")
     return values
 
 

@@ -39,6 +39,7 @@ class Figure(_Shape):
     high: Number | None = None
     method: str = ""
     examples: str = ""
+    resamples: str = ""
 
 
 class RowShape(_Shape):

@@ -32,6 +32,17 @@ def test_right_answers_score_one(folder):
     assert metrics["images_excluded"].value == 0
 
 
+def test_what_is_drawn_again_is_kept_and_makes_the_interval(folder):
+    """Two cells' values are of the same images, so that their difference is paired."""
+    right, worse = (TASK.score(Answers(found), detector(), load_coco(folder)) for found in (RIGHT, [*RIGHT[:2], []]))
+    for name in ("ap", "ap50"):
+        assert len(right[name].resamples) == len(worse[name].resamples) == 200
+        half = 1.96 * np.std(worse[name].resamples, ddof=1)
+        assert worse[name].high == pytest.approx(min(1.0, worse[name].value + half))
+        assert all(a >= b for a, b in zip(right[name].resamples, worse[name].resamples, strict=True))
+    assert right["ap_small"].resamples == ()
+
+
 def test_swapped_class_ids_collapse(folder):
     assert TASK.score(Answers(RIGHT), detector(classes=(2, 3, 1)), load_coco(folder))["ap"].value == 0
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from benchgate.core import DataError, Metric, Session, Work, tasks
 from benchgate.core.metrics import metric
 from benchgate.tasks.detection.boxes import Array
@@ -139,7 +141,10 @@ def _metrics(found: Assessment, data: DetectionData) -> dict[str, Metric]:
         count = len(evaluation.resamples["ap"])
         how = f"; 95 % bootstrap over {evaluation.groups} photographs, {count} resamples" if name in RESAMPLED else ""
         method = f"COCOeval ({evaluation.library}) {truth}, {evaluation.images} images of {data.name}{how}"
-        fields = {"n": evaluation.groups, "low": low, "high": high, "method": method}
+        drawn = evaluation.resamples.get(name, ())
+        # A draw without any object has no value, and what is left would not be the others' draws.
+        whole = tuple(drawn) if np.isfinite(drawn).all() else ()
+        fields = {"n": evaluation.groups, "low": low, "high": high, "method": method, "resamples": whole}
         metrics[shown] = metric(shown, evaluation.stats[name], **fields)
     metrics["images_excluded"] = metric(
         "images_excluded", len(found.excluded), n=evaluation.images, method="; ".join(map(str, found.excluded[:20]))
