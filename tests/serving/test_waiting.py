@@ -57,6 +57,11 @@ def test_the_connection_that_was_silent_longest_makes_room(monkeypatch):
                 idle.sendall(post(b'{"query": "e"}', "connection: close"))
                 assert b" 200 " in read_all(idle)
         wait_for(lambda: not server.server.server_state.connections)
+        # Nor is any that is gone kept for ever, also one that never said a word.
+        with server.connection():
+            wait_for(lambda: server.server.server_state.connections)
+        silent = server.server.config.http_protocol_class.waiting
+        wait_for(lambda: silent.longest(float("inf")) is None)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 CONFIDENCE = 0.95
 TAIL_CONFIDENCE = 0.99
+# Standard errors from the middle to each end of the 95 % interval of what is normal.
+NORMAL_95 = 1.96
 # Degrees of freedom up to which the distribution's series is summed.
 LONGEST_SERIES = 1000
 

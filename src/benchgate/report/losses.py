@@ -6,15 +6,13 @@ import math
 import statistics
 
 from benchgate.core import DataError, Metric
-from benchgate.core.stats import Estimate, needed
+from benchgate.core.stats import NORMAL_95, Estimate, needed
 from benchgate.gate.paired import bootstrap_difference, check_same_data, examples_of, judge, mcnemar, ratio_interval
 from benchgate.report.dominance import Reading, ratio
 from benchgate.results import Record
 
 # The mean of the examples, or its exponential, is the metric up to the six digits that an example is stored with.
 CLOSE = 1e-4
-# 95 % of a normal distribution.
-TWO_SIDED = 1.96
 
 
 def loss(reference: Record, record: Record, metric: str, ours: Reading, theirs: Reading) -> Reading:
@@ -73,7 +71,7 @@ def _drawn_alike(reference: Record, record: Record, metric: str) -> Reading | No
         raise DataError(f"the reference's figure is {theirs.value:g}: a share of it cannot be told")
     worse = 1.0 if ours.better == "higher" else -1.0
     losses = [worse * (1 - after / before) for before, after in zip(theirs.resamples, ours.resamples, strict=True)]
-    value, half = worse * (1 - ours.value / theirs.value), TWO_SIDED * statistics.stdev(losses)
+    value, half = worse * (1 - ours.value / theirs.value), NORMAL_95 * statistics.stdev(losses)
     return Reading(value, value - half, value + half, "lower", min(ours.n, theirs.n))
 
 

@@ -43,7 +43,6 @@ def write(files: Sequence[Path], path: Path, losses: Sequence[str] = ()) -> None
     Raises BenchgateError for what cannot be read or written; then there is no page where none was, and an older one is
     as it was.
     """
-    limits_of([], [], losses)
     content = read_content(files)
     if reason := missing_packages(NEEDS):
         raise BenchgateError(f"a page needs jinja2 and plotly: {reason}")

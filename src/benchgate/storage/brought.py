@@ -71,8 +71,9 @@ def _unpack(source: Path, commit: str, place: Path) -> None:
     if done.returncode:
         raise DataError(done.stderr.decode("utf-8", "replace").strip())
     # Of another commit some files may be there that this one has not.
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        shutil.rmtree(place)
+    place.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(place, filter="data")
 

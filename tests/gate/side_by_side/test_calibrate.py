@@ -65,6 +65,14 @@ def test_a_calibration_has_the_spread_and_what_is_found_with_it():
     assert found.pairs >= 3
 
 
+def test_its_rates_are_of_whole_zygotes(monkeypatch):
+    drawn = []
+    real = engine.simulate
+    monkeypatch.setattr(engine, "simulate", lambda draw, *args: drawn.append(draw) or real(draw, *args))
+    calibrate("work", side("x"), effort=replace(EFFORT, trials=0), crew=crews(0.006))
+    assert [len(group) for group in drawn[0].groups] == [EFFORT.pairs] * EFFORT.zygotes
+
+
 def test_without_live_trials_none_is_made():
     found = calibrate("work", side("x"), effort=replace(EFFORT, trials=0), crew=crews(0.006))
     assert found.found == ()

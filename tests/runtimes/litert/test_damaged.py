@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from benchgate.core import BenchgateError, DataError
 from benchgate.machine import workers
 from benchgate.runtimes.litert import session as sessions
+from benchgate.runtimes.litert.runtime import LiteRT
 from benchgate.runtimes.litert.session import LiteRTSession, tried
+from tests.runtimes.helpers import file_model, scheme
 from tests.runtimes.litert.small import small
 from tests.test_readers_fuzz import FUZZ, changed
 
@@ -65,8 +67,10 @@ def test_a_file_that_ends_its_reader_is_not_built(tmp_path, monkeypatch):
     path = tmp_path / "small.tflite"
     path.write_bytes(small())
     monkeypatch.setattr(sessions, "_open", killed)
+    (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"small\.tflite: cannot be read .*its reader was killed by signal 11.*again$"):
-        tried(path, True)
+        LiteRT().build(file_model(path), scheme("fp32"), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 from benchgate.core import DataError
-from benchgate.core.stats import needed
+from benchgate.core.stats import NORMAL_95, needed
 from benchgate.gate.paired import Answer, Verdict, bounded
 from benchgate.tasks.detection.scoring import Evaluation, spread
-
-Z = 1.96
 
 
 def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: str = "ap") -> Verdict:
@@ -27,10 +25,10 @@ def floor(evaluation: Evaluation, reference: Evaluation, share: float, metric: s
     value, base = evaluation.stats[metric], reference.stats[metric]
     margin = value - share * base
     error = _standard_error(evaluation, reference, share, metric)
-    low, high = margin - Z * error, margin + Z * error
+    low, high = margin - NORMAL_95 * error, margin + NORMAL_95 * error
     answer: Answer = "holds" if low >= 0 else "fails" if high < 0 else "undecidable"
     low, high = bounded(low, high, share, base)
-    needs = needed(evaluation.groups, Z * error, margin) if answer == "undecidable" else None
+    needs = needed(evaluation.groups, NORMAL_95 * error, margin) if answer == "undecidable" else None
     return Verdict(
         answer, metric, value, base, share, low, high, evaluation.groups, "photographs", needs,
         "paired bootstrap", "pass a larger set with --cell-coco DIR",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchgate.core import Unavailable
+from benchgate.core.stats import NORMAL_95
 from benchgate.machine.packages import missing_packages
 from benchgate.tasks.detection.boxes import Array
 from benchgate.tasks.detection.data import Truth
@@ -48,7 +49,7 @@ class Evaluation:
         drawn = self.resamples.get(name)
         if drawn is None or self.groups < 2:
             return None
-        half = 1.96 * spread(drawn)
+        half = NORMAL_95 * spread(drawn)
         value = self.stats[name]
         return max(0.0, value - half), min(1.0, value + half)
 
