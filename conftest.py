@@ -3,6 +3,7 @@ pytest_plugins = [
     "fixtures.null",
     "fixtures.detection",
     "fixtures.reformulation_models",
+    "fixtures.rewriter",
     "fixtures.decoder_lm",
     "fixtures.seq2seq_untrained",
     "fixtures.training",

@@ -49,6 +49,7 @@ FILES = (
     "tasks/text2text/test_reformulation_data.py",
     "trainer/test_command.py",
     "trainer/test_distillation.py",
+    "trainer/test_finetuned.py",
     "trainer/test_train.py",
 )
 TESTS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -37,14 +38,21 @@ BUILTIN = (
     "benchgate.runtimes.gptq.runtime",
     "benchgate.tasks.causal_lm.fidelity",
     "benchgate.serving.request",
+    "benchgate.trainer.finetuned",
 )
 GROUP = "benchgate"
 
 
+# What else may know a model that is not registered by its name; asked first.
+places: list[Callable[[str], Model | None]] = []
+
+
 def by_place(name: str) -> Model | None:
-    """A model for a name that is not registered: a local folder, whose configuration tells a T5 from a causal LM, or a
-    hub id, of which nothing is known before its download: a T5 of the hub is registered (`HubT5`) to be measured."""
-    return text2text_models.from_folder(Path(name)) or from_name(name)
+    """A model for a name that is not registered: one of `places`; a local folder, whose configuration tells a T5 from a
+    causal LM; or a hub id, of which nothing is known before its download: a T5 of the hub is registered (`HubT5`) to be
+    measured."""
+    found = (place(name) for place in (*places, lambda name: text2text_models.from_folder(Path(name)), from_name))
+    return next((model for model in found if model is not None), None)
 
 
 def load_builtin() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from benchgate.runtimes.torch.text2text import TorchText2TextSession
 from tests.tasks.text2text.tiny import MODELS, VOCABULARY, Tiny, sources
 
 pytestmark = pytest.mark.backend("torch")
-T5, GATED, LSTM, TRANSFORMER = MODELS
+T5, GATED, LSTM, TRANSFORMER, DECODER = MODELS
 # runtime -> the models that it runs
 RUNS = {
     "torch": MODELS,
@@ -99,7 +100,7 @@ INT8 = [
     ("torchscript", T5, "int8-dynamic"), ("torchscript", LSTM, "int8-dynamic"), ("onnxruntime", T5, "int8-dynamic"),
     ("onnxruntime", LSTM, "int8-dynamic"), ("onnxruntime", TRANSFORMER, "int8-dynamic"),
     ("ctranslate2", T5, "int8-dynamic"), ("ggml", T5, "gguf-f16"), ("ggml", T5, "gguf-q8_0"),
-    ("ggml", GATED, "gguf-q4_0"),
+    ("ggml", GATED, "gguf-q4_0"), ("onnxruntime", DECODER, "int8-dynamic"),
 ]  # fmt: skip
 
 
@@ -262,15 +263,14 @@ def test_a_trace_that_holds_a_length_is_refused():
 def test_a_t5_that_llama_cpp_would_compute_otherwise(tmp_path, change, message):
     from transformers import T5Config, T5ForConditionalGeneration
 
-    class Other:
-        name, task = "other", "text2text"
+    from benchgate.tasks.text2text.t5 import T5Seq2Seq
 
-        def build(self):
-            config = T5Config(vocab_size=61, d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2, **change)
-            return T5ForConditionalGeneration(config)
+    config = T5Config(vocab_size=61, d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2, **change)
 
+    module = T5Seq2Seq(T5ForConditionalGeneration(config))
+    other = SimpleNamespace(name="other", task="text2text", build=lambda: module)
     with pytest.raises(DataError, match=message):
-        runtimes["ggml"].build(Other(), schemes["fp32"], tmp_path)
+        runtimes["ggml"].build(other, schemes["fp32"], tmp_path)
 
 
 def test_at_the_limit_running_beams_count_as_they_do_in_transformers(load):

@@ -117,6 +117,16 @@ def test_a_sweep_measures_each_batch_size_apart(command):
         (["tiny-lstm", "--teacher", "tiny-t5", "--distill", "sequence", "--soft-weight", "1"], "is for soft targets"),
         (["tiny-lstm", "--distill", "soft"], "--distill is for learning from another model; name it: --teacher MODEL"),
         (["tiny-lstm", "--temperature", "2"], "--temperature is for learning from another model"),
+        (["tiny-lstm", "--lora", "4"], "--lora is for models that are fine-tuned; leave it out"),
+        (["tiny-lstm", "--minutes", "-1"], "--minutes -1 must be above 0"),
+        (["tiny-lstm", "--minutes", "1", "--steps", "5"], "not allowed with argument"),
+        (["tiny-lstm", "--base", "tiny-t5"], "tiny-lstm: --base MODEL and --data FILE belong together"),
+        (["mine", "--data", "x.jsonl"], "mine: --base MODEL and --data FILE belong together"),
+        (["tiny-lstm", "--base", "tiny-t5", "--data", "x.jsonl"], "tiny-lstm is registered, with data of its own"),
+        (["a/b", "--base", "tiny-t5", "--data", "x.jsonl"], "a/b names a place; choose a name for the new model"),
+        (["mine", "--base", "tiny-t55", "--data", "x.jsonl"], "did you mean 'tiny-t5' or"),
+        (["mine", "--base", "tiny-t5", "--data", "no.jsonl"], "no.jsonl"),
+        (["tiny-lstm", "--precision", "fp61"], "invalid choice"),
     ],
 )
 def test_what_cannot_be_trained_is_one_message(arguments, said, capsys, monkeypatch):
@@ -134,7 +144,7 @@ def test_what_cannot_be_trained_is_one_message(arguments, said, capsys, monkeypa
 
 
 def test_training_without_its_packages_says_what_to_install(monkeypatch):
-    from benchgate.trainer import train as module
+    from benchgate.trainer import models as module
 
     monkeypatch.setattr(module, "NEEDS", {"no_such_package": "train"})
     with pytest.raises(BenchgateError, match=r"no_such_package is not installed; pip install 'benchgate\[train\]'"):

@@ -110,7 +110,7 @@ def test_cuda_without_a_gpu_is_refused():
 def test_the_version_follows_recipe_shape_and_data():
     from dataclasses import replace
 
-    from benchgate.trainer.models import version_of
+    from benchgate.trainer.kept import version_of
 
     data = {split: examples(split).sha256 for split in ("train", "dev")}
     base = version_of(T5.key(RECIPE, data))

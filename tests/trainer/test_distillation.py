@@ -14,7 +14,7 @@ from benchgate.storage.digests import file_digest
 from benchgate.trainer import distillation
 from benchgate.trainer.data import IGNORED
 from benchgate.trainer.distillation import WAYS, OwnAnswers, SoftTargets, answers, soft_target_loss
-from benchgate.trainer.models import WEIGHTS, read_report
+from benchgate.trainer.kept import WEIGHTS, read_report
 from benchgate.trainer.train import Changes, train
 from tests.trainer.test_train import Killed, killed_at
 from tests.trainer.tiny import LSTM, T5, TRANSFORMER, partials

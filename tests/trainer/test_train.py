@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchgate.core import InvalidOutput, Unavailable
-from benchgate.trainer.models import TOKENIZER, WEIGHTS, read_report
+from benchgate.trainer.kept import TOKENIZER, WEIGHTS, read_report
 from benchgate.trainer.train import Changes, train
 from tests.trainer.tiny import LSTM, T5, TRANSFORMER, partials
 

@@ -13,13 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchgate.commands import suite
-from benchgate.core import BenchgateError, models
+from benchgate.commands import choosing, suite
+from benchgate.core import BenchgateError
 from benchgate.core.units import human
 from benchgate.machine.devices import devices
 from benchgate.trainer import history
+from benchgate.trainer.budget import planned
 from benchgate.trainer.distillation import WAYS, Teaching
-from benchgate.trainer.models import TrainedModel, read_report
+from benchgate.trainer.kept import read_report
 from benchgate.trainer.recipe import Recipe
 from benchgate.trainer.sweep import Speed, measure
 from benchgate.trainer.train import Changes, Watch, train
@@ -28,10 +29,14 @@ _SETTINGS = {"--temperature": "temperature", "--soft-weight": "weight"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="rewrite-t5, rewrite-transformer, rewrite-lstm, or your own")
+    parser.add_argument(
+        "model", metavar="MODEL", help="rewrite-t5, rewrite-lstm, rewrite-smollm2, your own, or a new name with --base"
+    )
+    choosing.add_arguments(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, metavar="N", help="batches to train on (default: the model's recipe)")
     length.add_argument("--epochs", type=float, metavar="N", help="passes over the training split instead of --steps")
+    length.add_argument("--minutes", type=float, metavar="N", help="as many steps as fit, by a measurement before")
     parser.add_argument("--batch", type=int, metavar="N", help="examples a step")
     parser.add_argument("--lr", type=float, metavar="X", help="highest learning rate")
     parser.add_argument("--seed", type=int, metavar="N", help="of weights and order")
@@ -50,31 +55,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    suite.load([name for name in (arguments.model, arguments.teacher) if name is not None], [arguments.device])
-    model, teaching = _trainable(arguments.model), _teaching(arguments)
-    changes = Changes(arguments.steps, arguments.epochs, arguments.batch, arguments.lr, arguments.seed)
+    suite.load(choosing.names(arguments), [arguments.device])
+    model, teaching = choosing.trainable(arguments), _teaching(arguments)
+    changes = Changes(
+        arguments.steps,
+        arguments.epochs,
+        arguments.batch,
+        arguments.lr,
+        arguments.seed,
+        lora=arguments.lora,
+        precision=arguments.precision,
+        checkpointing=arguments.checkpointing or None,
+    )
     if arguments.sweep is not None:
         here = [device.name for device in devices.values() if device.missing() is None]
         speeds = measure(model, changes, _batches(arguments.sweep), [arguments.device] if arguments.device else here)
         _print(console, [speed.as_dict() for speed in speeds], arguments.json, _SWEEP_NOTE)
         return 0
+    if arguments.minutes is not None:
+        print(f"benchgate: measuring how many steps fit into {arguments.minutes:g} minutes", file=sys.stderr)
+        changes = planned(model, changes, arguments.device or "cpu", arguments.minutes)
+        print(f"benchgate: {changes.steps} steps", file=sys.stderr)
     with _progress(model.name) as watch:
         folder = train(model, changes, arguments.device or "cpu", watch, teaching)
     report = read_report(folder)
     speed = Speed.of_run(report)
-    for path in _curve(report, arguments.out or Path("training") / model.name):
+    out = arguments.out or Path("training") / model.name
+    for path in (*_curve(report, out), *choosing.held_out(model, out)):
         print(f"benchgate: {path}", file=sys.stderr)
     _print(console, [speed.as_dict() | _outcome(report, folder)], arguments.json, _outcome_line(report, folder))
     return 0
-
-
-def _trainable(name: str) -> TrainedModel:
-    """Raises BenchgateError for a model that is unknown, or not one of those that are trained here."""
-    model = models[name]
-    if not isinstance(model, TrainedModel):
-        known = [found.name for found in models.values() if isinstance(found, TrainedModel)]
-        raise BenchgateError(f"{model.name} is not trained here; models that are: {', '.join(known) or 'none'}")
-    return model
 
 
 def _teaching(arguments: argparse.Namespace) -> Teaching | None:
@@ -91,7 +101,7 @@ def _teaching(arguments: argparse.Namespace) -> Teaching | None:
     if soft and arguments.distill == "sequence":
         raise BenchgateError(f"{next(iter(soft))} is for soft targets; leave it out, or write --distill soft")
     settings = {_SETTINGS[option]: value for option, value in soft.items()}
-    return WAYS[arguments.distill or "soft"](_trainable(arguments.teacher), **settings)
+    return WAYS[arguments.distill or "soft"](choosing.teacher(arguments.teacher), **settings)
 
 
 def _batches(text: str) -> list[int]:

@@ -19,8 +19,9 @@ from benchgate.measuring.timing import Loop, time_work
 from benchgate.results import PASSED, Record
 from benchgate.storage.download import progress
 from benchgate.tasks.text2text import rewrites
+from benchgate.tasks.text2text.groups import grouped
 from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites, normalise
-from benchgate.tasks.text2text.scores import by_phenomenon, copied, score_copies, score_texts
+from benchgate.tasks.text2text.scores import copied, score_copies, score_texts
 from benchgate.tasks.text2text.task import reformulate
 
 # Wrong answers that the record keeps, the first ones, and characters of each of their texts.
@@ -89,7 +90,7 @@ def _record(loaded: Loaded, data: Rewrites, order: Order) -> Record:
             "copy": _plain(score_copies(data.items)),
             "by_phenomenon": {
                 name: _plain(_scores([data.items[i] for i in places], [answers[i] for i in places]))
-                for name, places in by_phenomenon(data.items).items()
+                for name, places in grouped(data.items).items()
             },
             "wrong": _wrong(data.items, answers),
         },

@@ -73,7 +73,7 @@ def load(
 
 def _moments(module: Any, tensors: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """AdamW's state of each parameter by its number. Raises DataError for one that is not of its parameter's shape."""
-    shapes = [parameter.shape for parameter in module.parameters()]
+    shapes = [parameter.shape for parameter in trained(module).values()]
     moments: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         number, _, what = name.partition(".")
@@ -92,21 +92,27 @@ def _random_state(tensor: Any) -> Any:
 
 
 def weights(module: Any) -> dict[str, Any]:
-    """Copies of all parameters on the CPU; one that has several names (tied embeddings) under its first."""
-    return {name: parameter.detach().cpu().clone() for name, parameter in module.named_parameters()}
+    """Copies on the CPU of all parameters that are trained; one that has several names (tied embeddings) under its
+    first."""
+    return {name: parameter.detach().cpu().clone() for name, parameter in trained(module).items()}
+
+
+def trained(module: Any) -> dict[str, Any]:
+    """The parameters that want a gradient, by name: all but where adapters are trained in place of the weights."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
 def put_weights(module: Any, tensors: dict[str, Any]) -> None:
     """The reverse of `weights`. Raises DataError where names or shapes are another model's."""
     check_weights(module, tensors)
     with torch.no_grad():
-        for name, parameter in module.named_parameters():
+        for name, parameter in trained(module).items():
             parameter.copy_(tensors[name])
 
 
 def check_weights(module: Any, tensors: dict[str, Any]) -> None:
     """Raise DataError where names or shapes are another model's, before anything is changed."""
-    parameters = dict(module.named_parameters())
+    parameters = trained(module)
     if wrong := sorted(parameters.keys() ^ tensors.keys()):
         raise DataError(f"weights of another model: {', '.join(wrong[:3])}")
     for name, parameter in parameters.items():

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchgate.core import DataError
 from benchgate.tasks.text2text.codec import PAD_ID, Codec
-from benchgate.tasks.text2text.decoding import pad
+from benchgate.tasks.text2text.decoding import FixedLimits, pad
 from benchgate.tasks.text2text.rewrites import Rewrites
 
 # Batches that are sorted by length among themselves: more wastes less padding and shuffles less.
@@ -26,6 +26,17 @@ class Pair:
 
     source: tuple[int, ...]
     target: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a run trains on: the tokenizer as JSON text ("" where the model brings its own), ids and lengths that
+    decoding needs, and the pairs of both splits."""
+
+    tokenizer: str
+    limits: FixedLimits
+    train: Sequence[Pair]
+    dev: Sequence[Pair]
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ class Order:
 
 
 def collate(pairs: Sequence[Pair], start: int) -> Batch:
+    # Whatever a model pads with: padding is masked in the source and ignored in the target.
     source, mask = pad([pair.source for pair in pairs], PAD_ID)
     labels, used = pad([pair.target for pair in pairs], PAD_ID)
     target = np.concatenate((np.full((len(pairs), 1), start, dtype=np.int64), labels[:, :-1]), axis=1)

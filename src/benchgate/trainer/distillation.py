@@ -28,7 +28,8 @@ from benchgate.tasks.text2text.codec import unigram_codec
 from benchgate.tasks.text2text.decoding import FixedLimits, generate
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.data import IGNORED, Batch, Loss, Pair
-from benchgate.trainer.models import TOKENIZER, WEIGHTS, TrainedModel, read_report
+from benchgate.trainer.kept import TOKENIZER, WEIGHTS, read_report
+from benchgate.trainer.models import TrainedModel
 
 ANSWERS, ANSWERS_LAYOUT, ANSWER_BATCH = "answers.json", 1, 200
 

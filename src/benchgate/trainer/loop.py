@@ -112,7 +112,8 @@ def fit(run: Run) -> State:
 
 
 def adamw(module: Any, recipe: Recipe) -> Any:
-    return torch.optim.AdamW(module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    wanted = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(wanted, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
 def timed_step(

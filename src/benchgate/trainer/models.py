@@ -9,8 +9,6 @@ Until then `build()` raises Unavailable.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,23 +16,23 @@ from typing import Any
 
 from benchgate.core import DataError, Unavailable
 from benchgate.machine.packages import missing_packages
-from benchgate.storage import cache
-from benchgate.storage.digests import file_digest
-from benchgate.storage.reading import parse_object, read_bytes, reading
-from benchgate.storage.whole import write_whole
-from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, unigram_codec
+from benchgate.storage.reading import reading
+from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, train_unigram, unigram_codec
+from benchgate.tasks.text2text.decoding import FixedLimits
 from benchgate.tasks.text2text.models import TASK
 from benchgate.tasks.text2text.rewrites import Rewrites
+from benchgate.trainer.data import Material, encode
+from benchgate.trainer.kept import TOKENIZER, WEIGHTS, Kept, read_report
 from benchgate.trainer.recipe import Recipe
 
-WEIGHTS, TOKENIZER, REPORT = "model.safetensors", "tokenizer.json", "training.json"
 # Grows when the same recipe and data would give another model: the loop, the initialization or the codec changed.
 LAYOUT = 1
-UNTRAINED = "untrained"
+# Packages that training and what it writes need, and the extra that brings them.
+NEEDS = {"torch": "train", "safetensors": "train", "sentencepiece": "train", "tokenizers": "train"}
 
 
 @dataclass(frozen=True)
-class TrainedModel:
+class TrainedModel(Kept):
     """A text2text model by what it is made from. `make(vocabulary=..., **shape)` gives the untrained module.
 
     `shape` must name everything that `make` depends on: it is what the version knows of the architecture.
@@ -55,26 +53,6 @@ class TrainedModel:
     start_token: int = PAD_ID
     end_token: int = END_ID
     pad_token: int = PAD_ID
-
-    @property
-    def version(self) -> str:
-        """Hash of what it was trained from: architecture, recipe with seed, data. `untrained` before that."""
-        folder = current(self.name)
-        return UNTRAINED if folder is None else str(read_report(folder)["version"])
-
-    def folder(self) -> Path:
-        """The trained artifact. Raises Unavailable before there is one, and for one that was trained on other data than
-        there is now: what is held out today may have been its training."""
-        folder = current(self.name)
-        if folder is None:
-            raise Unavailable(f"{self.name} is not trained; benchgate train {self.name}")
-        if read_report(folder)["data"]["dev"] != _dev_sha256(self.data):
-            raise Unavailable(f"{self.name} was trained on other data than there is now; benchgate train {self.name}")
-        return folder
-
-    def content(self) -> Mapping[str, str]:
-        """The digests of the trained weights and tokenizer, for the identity of what is built from them."""
-        return {name: file_digest(self.folder() / name) for name in (WEIGHTS, TOKENIZER)}
 
     def build(self) -> Any:
         from safetensors.torch import load_file
@@ -115,42 +93,45 @@ class TrainedModel:
         shape, lengths = dict(self.shape), [self.max_source, self.max_target]
         return {"layout": LAYOUT, "shape": shape, "lengths": lengths, "recipe": asdict(recipe), "data": dict(data)}
 
+    def needs(self, recipe: Recipe) -> Mapping[str, str]:
+        return NEEDS
 
-def version_of(key: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    def facts(self) -> Mapping[str, Any]:
+        """Facts for the report: where it begins."""
+        return {"shape": dict(self.shape)}
 
+    def material(self, recipe: Recipe, examples: Mapping[str, Rewrites]) -> Material:
+        """Tokenizer from the training split alone, and both splits as token ids."""
+        texts = (text for e in examples["train"] for text in (*e.context[-1:], e.query, e.reformulation))
+        tokenizer = train_unigram(texts, recipe.vocabulary)
+        codec = unigram_codec(tokenizer)
+        dev = examples["dev"].sample(recipe.dev_samples)
+        pairs = (encode(codec, found, self.max_source, self.max_target) for found in (examples["train"], dev))
+        limits = FixedLimits(
+            self.start_token,
+            self.end_token,
+            self.pad_token,
+            tokenizer.get_vocab_size(),
+            self.max_source,
+            self.max_target,
+        )
+        return Material(tokenizer.to_str(), limits, *pairs)
 
-def current(name: str) -> Path | None:
-    """The folder of the model that was trained last under this name, or None."""
-    try:
-        folder = cache.artifacts() / _pointer(name).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    return folder if (folder / REPORT).is_file() else None
+    def start(self, recipe: Recipe, limits: FixedLimits) -> Any:
+        """The untrained module; its weights come from torch's random numbers."""
+        return self.make(vocabulary=limits.vocabulary, **self.shape)
 
+    def loss(self, recipe: Recipe) -> None:
+        """Return None: the loop's own."""
 
-def make_current(name: str, folder: Path) -> None:
-    """From now on `name` means this artifact."""
-    pointer = _pointer(name)
-    with cache.explained(pointer):
-        write_whole(pointer, folder.name)
+    def write(self, module: Any, data: Material, out: Path) -> None:
+        """Write weights and tokenizer into the folder."""
+        from safetensors.torch import save_file
 
+        from benchgate.trainer.checkpoint import weights
 
-def _pointer(name: str) -> Path:
-    return cache.root() / "trained" / f"{name.replace('/', '--')}.txt"
-
-
-@functools.cache
-def _dev_sha256(data: Callable[[str], Rewrites]) -> str:
-    """Of the development split, which is small and changes with whatever makes the data."""
-    return data("dev").sha256
-
-
-@functools.cache
-def read_report(folder: Path) -> dict[str, Any]:
-    """`training.json` of a trained artifact, which never changes."""
-    again = "train the model again: benchgate train"
-    return parse_object(read_bytes(folder / REPORT, again), str(folder / REPORT), again)
+        save_file(weights(module), out / WEIGHTS)
+        (out / TOKENIZER).write_text(data.tokenizer, encoding="utf-8")
 
 
 @functools.cache

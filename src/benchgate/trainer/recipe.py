@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from benchgate.core import BenchgateError
+from benchgate.core import BenchgateError, unknown_name
+
+# The type that most of the arithmetic is done in while training; weights, moments and the loss stay fp32.
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Recipe:
     dev_samples: int = 300
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(Recipe):
             value = getattr(self, field.name)
             smallest = 0 if field.name in ("warmup_steps", "weight_decay", "seed") else None
             if not value >= 0 or (smallest is None and value == 0):
@@ -39,3 +42,25 @@ class Recipe:
         """The learning rate of a step, counted from 0."""
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return self.learning_rate * warm * (1 - step / self.steps)
+
+
+@dataclass(frozen=True)
+class Tuning(Recipe):
+    """A recipe for a model that can do something already.
+
+    `lora` is the rank of low-rank adapters on all linear layers but the head (Hu et al. 2021, LoRA,
+    https://arxiv.org/abs/2106.09685), which are merged into the weights afterwards; 0 trains all weights.
+    `checkpointing` computes the layers' activations a second time in place of keeping them (Chen et al. 2016,
+    https://arxiv.org/abs/1604.06174): less memory, more time.
+    """
+
+    lora: int = 0
+    precision: str = "bf16"
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lora < 0:
+            raise BenchgateError(f"lora {self.lora} must be at least 0; it is a rank, as 16, or 0 for all weights")
+        if self.precision not in PRECISIONS:
+            raise BenchgateError(unknown_name("precision", self.precision, PRECISIONS))

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchgate.machine import workers
+from benchgate.tasks.text2text.decoding import FixedLimits
 from benchgate.trainer.data import Batch, Order, collate, per_epoch
-from benchgate.trainer.models import TrainedModel
 from benchgate.trainer.recipe import Recipe
-from benchgate.trainer.train import Changes, check_device, material, peak_memory
+from benchgate.trainer.train import Changes, Trainable, check_device, examples_of, peak_memory
 
 WARM_STEPS, STEPS = 3, 20
 TIMEOUT_S = 300.0
@@ -55,22 +55,24 @@ class Speed:
         )
 
 
-def measure(model: TrainedModel, changes: Changes, batches: Sequence[int], on: Sequence[str]) -> list[Speed]:
+def measure(
+    model: Trainable, changes: Changes, batches: Sequence[int], on: Sequence[str], steps: int = STEPS
+) -> list[Speed]:
     """Each batch size on each device, in a fresh process each: a row that fails says so and the others go on.
 
     The batches are those that a run would begin with. Raises BenchgateError for a device that is not here.
     """
     for device in on:
         check_device(device)
-    examples = {split: model.data(split) for split in ("train", "dev")}
-    data = material(model, model.recipe, examples)
+    examples = examples_of(model)
+    data = model.material(model.recipe, examples)
     found = []
     for device in on:
         for batch in batches:
             recipe = changes.applied(replace(model.recipe, batch=batch), len(examples["train"]))
             order = Order(data.train, batch, recipe.seed)
-            steps = [collate(order.pairs(step), model.start_token) for step in range(WARM_STEPS + STEPS)]
-            job = _Job(model.name, model, data.vocabulary, recipe, steps, device)
+            seen = [collate(order.pairs(step), data.limits.start_token) for step in range(WARM_STEPS + steps)]
+            job = _Job(model.name, model, data.limits, recipe, seen, device)
             found.append(_measured(job, per_epoch(len(data.train), batch)))
     return found
 
@@ -80,8 +82,8 @@ class _Job:
     """All that the fresh process needs, all picklable."""
 
     name: str
-    model: TrainedModel
-    vocabulary: int
+    model: Trainable
+    limits: FixedLimits
     recipe: Recipe
     batches: Sequence[Batch]
     device: str
@@ -95,8 +97,9 @@ def _measured(job: _Job, batches_per_epoch: int) -> Speed:
     except Exception as error:
         # Out of memory has many types: whatever it is, it is this row's answer and the others go on.
         return replace(row, status=workers.one_line(error))
-    per_second = STEPS / seconds
-    return replace(row, timed_steps=STEPS, steps_per_s=per_second, epoch_s=batches_per_epoch / per_second, **figures)
+    steps = len(job.batches) - WARM_STEPS
+    per_second = steps / seconds
+    return replace(row, timed_steps=steps, steps_per_s=per_second, epoch_s=batches_per_epoch / per_second, **figures)
 
 
 def _run(job: _Job) -> tuple[float, dict[str, Any]]:
@@ -106,10 +109,10 @@ def _run(job: _Job) -> tuple[float, dict[str, Any]]:
     from benchgate.trainer.loop import adamw, timed_step
 
     torch.manual_seed(job.recipe.seed)
-    module = job.model.make(vocabulary=job.vocabulary, **job.model.shape).to(job.device)
-    optimizer = adamw(module, job.recipe)
+    module = job.model.start(job.recipe, job.limits).to(job.device)
+    optimizer, loss = adamw(module, job.recipe), job.model.loss(job.recipe)
     seconds = [
-        timed_step(module, optimizer, batch, job.recipe.rate(step), job.recipe.clip_norm, job.device)[1]
+        timed_step(module, optimizer, batch, job.recipe.rate(step), job.recipe.clip_norm, job.device, loss)[1]
         for step, batch in enumerate(job.batches)
     ]
     return sum(seconds[WARM_STEPS:]), {"threads": torch.get_num_threads(), **peak_memory(job.device)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchgate.core import BenchgateError, Unavailable, unknown_name
 from benchgate.machine.devices import devices
@@ -15,16 +15,51 @@ from benchgate.machine.packages import missing_packages, versions
 from benchgate.measuring.meters.memory import resident_high_water
 from benchgate.storage import cache
 from benchgate.storage.artifacts import build_or_reuse
-from benchgate.tasks.text2text.codec import END_ID, PAD_ID, train_unigram, unigram_codec
+from benchgate.tasks.text2text.decoding import FixedLimits
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer import distillation
-from benchgate.trainer.data import Pair, encode, per_epoch
+from benchgate.trainer.data import Loss, Material, per_epoch
 from benchgate.trainer.distillation import Lesson, Teaching
-from benchgate.trainer.models import REPORT, TOKENIZER, WEIGHTS, TrainedModel, make_current, version_of
+from benchgate.trainer.kept import REPORT, Data, make_current, version_of
+from benchgate.trainer.models import TrainedModel
 from benchgate.trainer.recipe import Recipe
 
 Watch = Callable[[Recipe, Any], None]
-NEEDS = {"torch": "train", "safetensors": "train", "sentencepiece": "train", "tokenizers": "train"}
+
+
+class Trainable(Protocol):
+    """A model that `train` can train, from nothing (`TrainedModel`) or from what it can do already (`FineTuned`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    @property
+    def data(self) -> Data | None:
+        """The examples of "train" and "dev"; None where nobody named any."""
+
+    def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
+        """Return all that decides the trained weights but for rounding; JSON-ready."""
+
+    def needs(self, recipe: Recipe) -> Mapping[str, str]:
+        """Return the packages that training it needs, each with the extra that brings it."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the report says of where it begins; JSON-ready."""
+
+    def material(self, recipe: Recipe, examples: Mapping[str, Rewrites]) -> Material:
+        """Return what a run trains on."""
+
+    def start(self, recipe: Recipe, limits: FixedLimits) -> Any:
+        """Return the module that is trained, by its parameters that want a gradient."""
+
+    def loss(self, recipe: Recipe) -> Loss | None:
+        """Return the loss of a batch, in place of the loop's own; None leaves it."""
+
+    def write(self, module: Any, data: Material, out: Path) -> None:
+        """Write weights and tokenizer of the trained module into the folder."""
 
 
 @dataclass(frozen=True)
@@ -36,36 +71,20 @@ class Changes:
     batch: int | None = None
     learning_rate: float | None = None
     seed: int | None = None
+    evaluate_every: int | None = None
+    lora: int | None = None
+    precision: str | None = None
+    checkpointing: bool | None = None
 
     def applied(self, recipe: Recipe, examples: int) -> Recipe:
         """Raises BenchgateError for values that no recipe can have."""
         given = {name: value for name, value in asdict(self).items() if value is not None and name != "epochs"}
+        if other := given.keys() - asdict(recipe).keys():
+            raise BenchgateError(f"--{min(other)} is for models that are fine-tuned; leave it out")
         changed = replace(recipe, **given)
         if self.epochs is None:
             return changed
         return replace(changed, steps=round(self.epochs * per_epoch(examples, changed.batch)))
-
-
-@dataclass(frozen=True)
-class Material:
-    """Data that a run trains on: the tokenizer as JSON text, and the pairs of both splits."""
-
-    tokenizer: str
-    vocabulary: int
-    train: Sequence[Pair]
-    dev: Sequence[Pair]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Settings for decoding of a model that has no artifact yet."""
-
-    vocabulary: int
-    max_source: int
-    max_target: int
-    start_token: int = PAD_ID
-    end_token: int = END_ID
-    pad_token: int = PAD_ID
 
 
 def check_device(name: str) -> None:
@@ -78,7 +97,7 @@ def check_device(name: str) -> None:
 
 
 def train(
-    model: TrainedModel,
+    model: Trainable,
     changes: Changes,
     device: str,
     watch: Watch = lambda recipe, state: None,
@@ -89,14 +108,16 @@ def train(
     A run that was interrupted goes on. Raises BenchgateError for a device or package that is missing, and for a teacher
     that cannot teach this model; Unavailable for one that is not trained.
     """
-    if reason := missing_packages(NEEDS):
-        raise BenchgateError(f"training: {reason}")
     check_device(device)
-    examples = {split: model.data(split) for split in ("train", "dev")}
+    examples = examples_of(model)
     recipe = changes.applied(model.recipe, len(examples["train"]))
+    if reason := missing_packages(model.needs(recipe)):
+        raise BenchgateError(f"training: {reason}")
     data = {split: found.sha256 for split, found in examples.items()}
     key = model.key(recipe, data)
     if teaching is not None:
+        if not isinstance(model, TrainedModel):
+            raise BenchgateError(f"{model.name} is fine-tuned on its data; leave out --teacher")
         distillation.check(teaching, model, data)
         key |= {"distillation": distillation.record(teaching)}
     unfinished = cache.root() / "partial" / f"{model.name}-{version_of(key)}.safetensors".replace("/", "--")
@@ -107,21 +128,18 @@ def train(
     return trained
 
 
-def material(model: TrainedModel, recipe: Recipe, examples: Mapping[str, Rewrites]) -> Material:
-    """Tokenizer from the training split alone, and both splits as token ids."""
-    texts = (text for e in examples["train"] for text in (*e.context[-1:], e.query, e.reformulation))
-    tokenizer = train_unigram(texts, recipe.vocabulary)
-    codec = unigram_codec(tokenizer)
-    train_pairs = encode(codec, examples["train"], model.max_source, model.max_target)
-    dev_pairs = encode(codec, examples["dev"].sample(recipe.dev_samples), model.max_source, model.max_target)
-    return Material(tokenizer.to_str(), tokenizer.get_vocab_size(), train_pairs, dev_pairs)
+def examples_of(model: Trainable) -> dict[str, Rewrites]:
+    """The examples that the model is trained and chosen on. Raises BenchgateError where nobody named data."""
+    if model.data is None:
+        raise BenchgateError(f"{model.name}: on what is it to be trained? --base MODEL --data FILE")
+    return {split: model.data(split) for split in ("train", "dev")}
 
 
 @dataclass(frozen=True)
 class Job:
     """One run: what `build_or_reuse` calls where the trained artifact is not in the cache."""
 
-    model: TrainedModel
+    model: Trainable
     recipe: Recipe
     key: Mapping[str, Any]
     device: str
@@ -132,42 +150,40 @@ class Job:
     def run(self, out: Path, examples: Mapping[str, Rewrites]) -> None:
         """Train and write the artifact into the empty folder `out`."""
         import torch
-        from safetensors.torch import save_file
 
         from benchgate.trainer import loop
-        from benchgate.trainer.checkpoint import weights
 
-        data = material(self.model, self.recipe, examples)
-        loss = None
-        if self.teaching is not None:
+        data = self.model.material(self.recipe, examples)
+        loss = self.model.loss(self.recipe)
+        # `train` has refused a teacher for any other.
+        if self.teaching is not None and isinstance(self.model, TrainedModel):
             lesson = Lesson(self.model, data.tokenizer, examples["train"], data.train, self.device)
             data = replace(data, train=self.teaching.pairs(lesson))
             loss = self.teaching.loss(self.device)
         torch.manual_seed(self.recipe.seed)
-        module = self.model.make(vocabulary=data.vocabulary, **self.model.shape)
-        limits = Limits(data.vocabulary, self.model.max_source, self.model.max_target)
+        module = self.model.start(self.recipe, data.limits)
+        count = sum(parameter.numel() for parameter in module.parameters())
         watch = functools.partial(self.watch, self.recipe)
         state = loop.fit(
-            loop.Run(module, self.recipe, limits, data.train, data.dev, self.device, self.unfinished, watch, loss)
+            loop.Run(module, self.recipe, data.limits, data.train, data.dev, self.device, self.unfinished, watch, loss)
         )
-        save_file(weights(module), out / WEIGHTS)
-        (out / TOKENIZER).write_text(data.tokenizer, encoding="utf-8")
-        (out / REPORT).write_text(json.dumps(self._report(data, module, state), indent=1), encoding="utf-8")
+        self.model.write(module, data, out)
+        report = self._report(data, state) | {"parameters": count}
+        (out / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
 
-    def _report(self, data: Material, module: Any, state: Any) -> dict[str, Any]:
+    def _report(self, data: Material, state: Any) -> dict[str, Any]:
         import torch
 
         return {
             "model": self.model.name,
             "version": version_of(self.key),
-            "vocabulary": data.vocabulary,
-            "shape": dict(self.model.shape),
+            "vocabulary": data.limits.vocabulary,
+            **self.model.facts(),
             "recipe": asdict(self.recipe),
             "data": self.key["data"],
             "distillation": self.key.get("distillation"),
             "examples": len(data.train),
-            "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "packages": versions(NEEDS),
+            "packages": versions(self.model.needs(self.recipe)),
             "device": self.device,
             "threads": torch.get_num_threads(),
             "steps": state.step,

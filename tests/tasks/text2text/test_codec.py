@@ -16,7 +16,7 @@ WORDS = Codec(
     opening=(900,),
     joiner=(901,),
     middle=(902,),
-    closing=(903,),
+    closing=(903, END_ID),
 )
 
 

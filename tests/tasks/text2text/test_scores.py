@@ -10,7 +10,7 @@ from benchgate.core import DataError, Unavailable
 from benchgate.core.metrics import TABLE
 from benchgate.machine import packages
 from benchgate.tasks.text2text.rewrites import Rewrite
-from benchgate.tasks.text2text.scores import bootstrap_mean, by_phenomenon, copied, score_copies, score_texts, token_f1
+from benchgate.tasks.text2text.scores import bootstrap_mean, copied, score_copies, score_texts, token_f1
 
 NAMES = ["exact_match", "token_f1", "chrf", "bleu", "rouge_l"]
 REFERENCES = ["how old is marie curie", "weather in paris tomorrow", "what is the capital of peru"]
@@ -127,8 +127,4 @@ EXAMPLES = [
 
 def test_copying_is_scored_like_an_answer():
     assert score_copies(EXAMPLES)["exact_match"].value == copied(EXAMPLES).value == 0.5
-
-
-def test_examples_are_grouped_by_phenomenon_and_left_out_without_one():
-    assert by_phenomenon(EXAMPLES) == {"clean": [0, 2], "ellipsis": [1]}
     assert TABLE["exact_match_copy"].tolerance is None

@@ -53,7 +53,19 @@ def lstm():
     return LSTMSeq2Seq(LSTMConfig(VOCABULARY, width=12, hidden=16))
 
 
-ARCHITECTURES = [t5, flan_t5, transformer, lstm]
+def decoder():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from benchgate.tasks.text2text.decoder_only import DecoderSeq2Seq
+
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, eos_token_id=END, pad_token_id=PAD,
+    )  # fmt: skip
+    return DecoderSeq2Seq(LlamaForCausalLM(config))
+
+
+ARCHITECTURES = [t5, flan_t5, transformer, lstm, decoder]
 
 
 @pytest.fixture(params=ARCHITECTURES, ids=lambda make: make.__name__)

@@ -1,4 +1,7 @@
-"""Tiny random text2text models: T5, an LSTM with attention, a transformer. Their answers are long and varied."""
+"""Tiny random text2text models: T5, an LSTM with attention, a transformer, a language model.
+
+Their answers are long and varied.
+"""
 
 from __future__ import annotations
 
@@ -82,13 +85,26 @@ def _transformer(model):
     return TransformerSeq2Seq(TransformerConfig(VOCABULARY, width=32, hidden=64, longest=64))
 
 
-STRUCTURES = {"t5": _t5, "lstm": _lstm, "transformer": _transformer}
+def _decoder(model):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from benchgate.tasks.text2text.decoder_only import DecoderSeq2Seq
+
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, tie_word_embeddings=False, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    return DecoderSeq2Seq(LlamaForCausalLM(config))
+
+
+STRUCTURES = {"t5": _t5, "lstm": _lstm, "transformer": _transformer, "decoder": _decoder}
 MODELS = [
     Tiny("tiny-t5", "t5"),
     # FLAN-T5's form
     Tiny("tiny-gated-t5", "t5", gated=True, tied=False),
     Tiny("tiny-lstm", "lstm"),
     Tiny("tiny-transformer", "transformer"),
+    Tiny("tiny-decoder", "decoder"),
 ]
 
 

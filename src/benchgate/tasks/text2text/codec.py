@@ -17,9 +17,11 @@ PAD_ID, END_ID = SPECIAL.index(PAD), SPECIAL.index(END)
 
 @dataclass(frozen=True)
 class Codec:
-    """A tokenizer and the form of its source: opening, each turn and `joiner`, middle, query, closing, end token.
+    """A tokenizer and the form of its source: opening, each turn and `joiner`, middle, query, closing.
 
-    `to_tokens` and `to_text` know no special tokens: a query that spells `</s>` is text, not an end.
+    `to_tokens` and `to_text` know no special tokens: a query that spells `</s>` is text, not an end. `end` is the last
+    token of targets; a model whose sources end with it too has it in `closing`. `head` tokens of the conversation's
+    beginning, which names its topic, are kept where something must go.
     """
 
     to_tokens: Callable[[str], list[int]]
@@ -29,15 +31,19 @@ class Codec:
     joiner: Sequence[int] = ()
     middle: Sequence[int] = ()
     closing: Sequence[int] = ()
+    head: int = 0
 
     def source(self, context: Sequence[str], query: str, limit: int) -> list[int]:
-        """At most `limit` token ids. The query stays whole if it can; the oldest tokens of the context go first."""
-        fixed = [*self.middle], [*self.closing, self.end]
-        room = limit - len(self.opening) - sum(map(len, fixed))
+        """At most `limit` token ids. The query stays whole if it can; the oldest tokens of the context go first, but
+        for `head` of them."""
+        room = limit - len(self.opening) - len(self.middle) - len(self.closing)
         tokens = self.to_tokens(query)[: max(room, 0)]
         turns = [token for turn in context for token in (*self.to_tokens(turn), *self.joiner)]
-        turns = turns[max(0, len(turns) - (room - len(tokens))) :]
-        return [*self.opening, *turns, *fixed[0], *tokens, *fixed[1]]
+        left = max(room - len(tokens), 0)
+        head = min(self.head, left)
+        if len(turns) > left:
+            turns = turns[:head] + turns[len(turns) - (left - head) :]
+        return [*self.opening, *turns, *self.middle, *tokens, *self.closing]
 
     def target(self, text: str, limit: int) -> list[int]:
         """At most `limit` token ids, end token last."""
@@ -52,6 +58,7 @@ def unigram_codec(tokenizer: Any) -> Codec:
         to_text=lambda tokens: str(tokenizer.decode(list(tokens), skip_special_tokens=True)),
         end=END_ID,
         joiner=(tokenizer.token_to_id(TURN),),
+        closing=(END_ID,),
     )
 
 

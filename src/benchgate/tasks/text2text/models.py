@@ -114,5 +114,5 @@ def _codec(folder: Path, end: int) -> Codec:
         opening=to_tokens(OPENING),
         joiner=to_tokens(JOINER),
         middle=to_tokens(MIDDLE),
-        closing=to_tokens(CLOSING),
+        closing=[*to_tokens(CLOSING), end],
     )

@@ -50,15 +50,6 @@ def score_copies(examples: Sequence[Rewrite]) -> dict[str, Metric]:
     return score_texts([example.query for example in examples], [example.reformulation for example in examples])
 
 
-def by_phenomenon(examples: Sequence[Rewrite]) -> dict[str, list[int]]:
-    """The places of each phenomenon's examples, in the order in which the phenomena first come; none for ""."""
-    groups: dict[str, list[int]] = {}
-    for place, example in enumerate(examples):
-        if example.phenomenon:
-            groups.setdefault(example.phenomenon, []).append(place)
-    return groups
-
-
 def token_f1(answer: str, reference: str) -> float:
     """Harmonic mean of the word bags' precision and recall (Rajpurkar et al. 2016); two empty texts are equal."""
     said, meant = Counter(answer.split()), Counter(reference.split())

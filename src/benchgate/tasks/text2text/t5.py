@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchgate.core import BenchgateError
 from benchgate.tasks.text2text.task import State
 
 
@@ -40,6 +41,15 @@ class T5Seq2Seq(nn.Module):  # type: ignore[misc]
         self.furthest = t5.config.relative_attention_max_distance
         for name, stack in (("encoder_buckets", t5.encoder), ("decoder_buckets", t5.decoder)):
             self.register_buffer(name, _buckets(stack, self.furthest), persistent=False)
+
+    @property
+    def pretrained(self) -> Any:
+        return self.t5
+
+    def for_training(self, checkpointing: bool) -> None:
+        """Change nothing. Raises BenchgateError for checkpointing."""
+        if checkpointing:
+            raise BenchgateError("--checkpointing is for causal language models; leave it out for a T5")
 
     def begin(self, source: Tensor, mask: Tensor) -> tuple[State, State]:
         encoder = self.t5.encoder

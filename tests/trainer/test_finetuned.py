@@ -1,0 +1,289 @@
+"""Fine-tuning for real, on a tiny language model: what is trained, what it leaves, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from benchgate.core import BenchgateError, Unavailable, models
+from benchgate.registration import by_place
+from benchgate.trainer import finetuned
+from benchgate.trainer.budget import planned
+from benchgate.trainer.distillation import SoftTargets
+from benchgate.trainer.finetuned import FineTuned
+from benchgate.trainer.kept import WEIGHTS, read_report
+from benchgate.trainer.recipe import Recipe, Tuning
+from benchgate.trainer.sweep import Speed, measure
+from benchgate.trainer.train import Changes, train
+from tests.tasks.text2text import tiny_lm
+from tests.trainer.tiny import FOLLOWING, T5, WORDS, examples, partials
+
+pytestmark = pytest.mark.backend("torch")
+RECIPE = Tuning(steps=60, learning_rate=1e-2, batch=8, warmup_steps=5, evaluate_every=30, patience=9, dev_samples=8)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return tiny_lm.saved(tmp_path_factory.mktemp("lm") / "tiny", hidden_size=32)
+
+
+@pytest.fixture
+def model(base, benchgate_cache):
+    return FineTuned("tiny-rewriter", base, RECIPE, examples, max_source=64, max_target=12)
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / WEIGHTS)
+
+
+def test_it_learns_and_leaves_a_folder_that_transformers_reads(model):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = train(model, Changes(), "cpu")
+    report = read_report(folder)
+    rows = report["rows"]
+    assert rows[-1]["dev_loss"] < rows[0]["loss"] / 2
+    assert report["base"]["name"] == "tiny-lm"
+    module = AutoModelForCausalLM.from_pretrained(folder)
+    assert sum(parameter.numel() for parameter in module.parameters()) == report["parameters"]
+    assert AutoTokenizer.from_pretrained(folder).eos_token == "</s>"
+    source = model.encode(["about rome"], "paris rome")
+    assert model.version == report["version"]
+    assert model.build().begin is not None
+    assert model.decode(source).startswith("about rome")
+
+
+@pytest.mark.parametrize("lora", [0, 4], ids=["all weights", "adapters"])
+def test_a_run_that_was_interrupted_ends_with_the_same_weights(model, tmp_path, monkeypatch, lora):
+    pytest.importorskip("peft")
+
+    class Killed(Exception):
+        pass
+
+    def killed(recipe, state):
+        if state.step == 55:
+            raise Killed
+
+    changes = Changes(lora=lora)
+    whole = weights(train(model, changes, "cpu"))
+    monkeypatch.setenv("BENCHGATE_CACHE", str(tmp_path / "other"))
+    with pytest.raises(Killed):
+        train(model, changes, "cpu", killed)
+    assert partials(tmp_path / "other")
+    again = weights(train(model, changes, "cpu"))
+    assert whole.keys() == again.keys()
+    assert all((whole[name] == again[name]).all() for name in whole)
+
+
+def test_adapters_change_the_linear_layers_and_nothing_else(model, base):
+    pytest.importorskip("peft")
+    before, after = weights(base.folder()), weights(train(model, Changes(lora=4, steps=10), "cpu"))
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed == {name for name in before if "_proj." in name}
+    assert before.keys() == after.keys()
+
+
+def test_only_the_answer_counts_in_the_loss(model):
+    from benchgate.trainer.data import Pair, collate
+
+    data = model.material(RECIPE, {part: examples(part) for part in ("train", "dev")})
+    module, loss = model.start(RECIPE, data.limits).eval(), model.loss(replace(RECIPE, precision="fp32"))
+    (pair,) = data.train[:1]
+    batch = collate([pair], data.limits.start_token)
+    longer = collate([pair, Pair(pair.source, pair.target[:2])], data.limits.start_token)
+    one = loss(module, batch, "cpu").item()
+    short = loss(module, collate([Pair(pair.source, pair.target[:2])], data.limits.start_token), "cpu").item()
+    mean = (one * len(pair.target) + short * 2) / (len(pair.target) + 2)
+    assert loss(module, longer, "cpu").item() == pytest.approx(mean, rel=1e-5)
+
+
+def test_recomputed_activations_give_the_same_gradients(model):
+    data = model.material(RECIPE, {part: examples(part) for part in ("train", "dev")})
+    from benchgate.trainer.data import collate
+
+    batch, found = collate(data.train[:4], data.limits.start_token), []
+    for checkpointing in (False, True):
+        recipe = replace(RECIPE, precision="fp32", checkpointing=checkpointing)
+        module = model.start(recipe, data.limits).train()
+        model.loss(recipe)(module, batch, "cpu").backward()
+        found.append([parameter.grad for parameter in module.parameters()])
+    assert all(one.allclose(two, atol=1e-6) for one, two in zip(*found, strict=True))
+
+
+def test_the_recipe_prompt_and_base_are_part_of_the_version(model, base):
+    data = {"train": "a", "dev": "b"}
+    others = [
+        model.key(replace(RECIPE, lora=4), data),
+        model.key(replace(RECIPE, precision="fp32"), data),
+        replace(model, prompt="chat").key(RECIPE, data),
+        replace(model, base=replace(base, version="2")).key(RECIPE, data),
+    ]
+    assert all(model.key(RECIPE, data) != other for other in others[:3])
+    assert model.key(RECIPE, data) == others[3], "a base is known by its content"
+
+
+def test_a_model_that_was_made_by_its_name_alone_is_found_by_it(model):
+    with pytest.raises(Unavailable, match="tiny-rewriter is not trained; benchgate train tiny-rewriter"):
+        model.build()
+    assert finetuned.by_name("tiny-rewriter") is None
+    train(model, Changes(steps=5), "cpu")
+    with models.replaced():
+        found = by_place("tiny-rewriter")
+    assert isinstance(found, FineTuned)
+    assert (found.version, found.max_source, found.prompt) == (model.version, 64, "plain")
+    assert found.encode(["about rome"], "oslo") == model.encode(["about rome"], "oslo")
+    assert found.build() is not None
+    with pytest.raises(BenchgateError, match=r"tiny-rewriter: on what is it to be trained\? --base MODEL --data FILE"):
+        train(found, Changes(), "cpu")
+
+
+def test_a_model_that_is_trained_from_nothing_has_no_adapters():
+    with pytest.raises(BenchgateError, match="--lora is for models that are fine-tuned; leave it out"):
+        train(T5, Changes(lora=4), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lora": -1}, "lora -1 must be at least 0"),
+        ({"precision": "fp61"}, "unknown precision 'fp61'; did you mean 'fp16'|unknown precision 'fp61'"),
+        ({"steps": 0}, "steps 0 must be above 0"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(model, changes, said):
+    with pytest.raises(BenchgateError, match=said):
+        train(model, Changes(**changes), "cpu")
+
+
+def test_a_recipe_for_training_from_nothing_is_refused(model):
+    with pytest.raises(BenchgateError, match=r"Recipe is a recipe for training from nothing; give a Tuning"):
+        train(replace(model, recipe=Recipe(steps=5, learning_rate=1e-3)), Changes(), "cpu")
+
+
+def test_a_teacher_is_refused(model):
+    with pytest.raises(BenchgateError, match="is fine-tuned on its data; leave out --teacher"):
+        train(model, Changes(), "cpu", teaching=SoftTargets(T5))
+
+
+def test_the_sweep_measures_it_in_a_process_of_its_own(model):
+    (row,) = measure(model, Changes(), [4], ["cpu"], 2)
+    assert row.status == "ok"
+    assert row.timed_steps == 2
+    assert row.peak_bytes > 50e6
+
+
+# Minutes
+
+
+def fake_speed(monkeypatch, steps_per_s, status="ok"):
+    asked = []
+
+    def fake(model, changes, batches, on, steps):
+        asked.append(batches)
+        return [Speed(model.name, on[0], batches[0], 2, steps, steps_per_s, None, None, None, status)]
+
+    monkeypatch.setattr("benchgate.trainer.budget.measure", fake)
+    return asked
+
+
+def test_minutes_become_steps_once(model, monkeypatch):
+    asked = fake_speed(monkeypatch, 2.0)
+    found = planned(model, Changes(batch=4), "cpu", 10)
+    assert (found.steps, found.evaluate_every, found.batch) == (1020, 170, 4)
+    fake_speed(monkeypatch, 99.0)
+    assert planned(model, Changes(batch=4), "cpu", 10) == found, "a run that goes on keeps its plan"
+    assert planned(model, Changes(batch=4), "cpu", 20).steps > 2 * found.steps
+    assert asked == [[4]]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "speed", "said"),
+    [
+        (0, 1, "--minutes 0 must be above 0"),
+        (float("nan"), 1, "--minutes nan must be above 0"),
+        (1, 0.01, "--minutes 1: a step takes 100.0 s.*give more minutes or a smaller --batch"),
+        (1, None, "no step worked, so there is no plan: out of memory"),
+    ],
+)
+def test_minutes_that_cannot_be_planned_are_said(model, monkeypatch, minutes, speed, said):
+    fake_speed(monkeypatch, speed, "out of memory")
+    with pytest.raises(BenchgateError, match=said):
+        planned(model, Changes(), "cpu", minutes)
+
+
+def test_a_damaged_plan_is_named(model, monkeypatch, benchgate_cache):
+    fake_speed(monkeypatch, 2.0)
+    planned(model, Changes(), "cpu", 10)
+    (path,) = (benchgate_cache / "trained").glob("*.plan.json")
+    path.write_text("[]")
+    with pytest.raises(BenchgateError, match=f"delete {path} for a new plan"):
+        planned(model, Changes(), "cpu", 10)
+    path.write_text(json.dumps({}))
+    with pytest.raises(BenchgateError, match=f"delete {path} for a new plan"):
+        planned(model, Changes(), "cpu", 10)
+
+
+# The command
+
+
+@pytest.fixture
+def told(benchgate_cache, tmp_path, monkeypatch, capsys):
+    """Runs the command in an empty folder: (exit code, standard output, standard error)."""
+    from benchgate.commands import main as cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        code = cli.main(list(map(str, arguments)))
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def conversations(path):
+    lines = [
+        {"context": [f"town {n}", "about rome"], "raw": f"paris {WORDS[n % 6]}", "rewrite": FOLLOWING[WORDS[n % 6]]}
+        for n in range(120)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_a_new_name_a_base_and_a_file_make_a_model_that_is_evaluated_by_its_name(told, base, tmp_path):
+    file = conversations(tmp_path / "talk.jsonl")
+    code, out, err = told("train", "mine", "--base", base.folder(), "--data", file, "--steps", 6, "--batch", 4)
+    assert code == 0, err
+    assert "mine" in out
+    held_out = tmp_path / "training" / "mine" / "test.jsonl"
+    assert f"benchgate: {held_out.relative_to(tmp_path)}" in err
+    code, out, err = told("evaluate", "mine", "--data", held_out)
+    assert code == 0, err
+    assert "all, query copied" in out
+    assert "context of 1-2 turns" in out
+    code, out, err = told("build", "mine", "--scheme", "int8-dynamic", "--runtime", "torch")
+    assert code == 0, err
+
+
+def test_a_t5_folder_is_fine_tuned_too(told, tmp_path):
+    from transformers import PreTrainedTokenizerFast
+
+    from benchgate.tasks.text2text.codec import train_unigram
+    from tests.trainer.tiny import dropping_t5
+
+    dropping_t5(vocabulary=160, width=16).t5.save_pretrained(tmp_path / "t5")
+    tokenizer = train_unigram(tiny_lm.TEXTS * 9, 150)
+    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(tmp_path / "t5")
+    file = conversations(tmp_path / "talk.jsonl")
+    code, _, err = told("train", "mine", "--base", tmp_path / "t5", "--data", file, "--steps", 4, "--lora", 2)
+    assert code == 0, err
+    found = by_place("mine")
+    assert found.architecture == "t5"
+    assert type(found.build()).__name__ == "T5Seq2Seq"
+    code, _, err = told("train", "mine2", "--base", tmp_path / "t5", "--data", file, "--steps", 4, "--checkpointing")
+    assert code == 2
+    assert "--checkpointing is for causal language models" in err
