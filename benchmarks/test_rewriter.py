@@ -35,6 +35,7 @@ def test_it_beats_copying(cell, source):
 
 
 @pytest.mark.cells(model=MODEL, scheme=["fp32", "int8-dynamic"], runtime=["torch", "onnxruntime"])
+@pytest.mark.cells(model=MODEL, scheme=["gguf-q8_0", "gguf-q4_k_m"], runtime="ggml")
 def test_every_scheme(cell):
     """Text to text, and what is left of fp32's exact match."""
     data = rewriter.held_out("canard").sample(100)

@@ -174,6 +174,8 @@ def test_the_sweep_measures_it_in_a_process_of_its_own(model):
     assert row.status == "ok"
     assert row.timed_steps == 2
     assert row.peak_bytes > 50e6
+    assert row.swap_bytes >= 0
+    assert row.major_faults >= 0
 
 
 # Minutes
@@ -184,7 +186,7 @@ def fake_speed(monkeypatch, steps_per_s, status="ok"):
 
     def fake(model, changes, batches, on, steps):
         asked.append(batches)
-        return [Speed(model.name, on[0], batches[0], 2, steps, steps_per_s, None, None, None, status)]
+        return [Speed(model.name, on[0], batches[0], 2, steps, steps_per_s, None, None, None, status=status)]
 
     monkeypatch.setattr("benchgate.trainer.budget.measure", fake)
     return asked

@@ -204,9 +204,15 @@ def _cells(row: dict[str, Any]) -> list[str]:
         _shown(row["steps_per_s"], lambda value: f"{value:.3g}"),
         _shown(row["epoch_s"], lambda value: human(value, "s")),
         _shown(peak, lambda value: human(value, "B")),
-        "-" if peak is None or memory is None else f"{peak / memory:.1%}",
+        "-" if peak is None or memory is None else f"{peak / memory:.1%}{_pressed(row)}",
         row["status"],
     ]
+
+
+def _pressed(row: dict[str, Any]) -> str:
+    """Signs that memory was short: what was swapped out, and page faults that waited for a disk. "" without any."""
+    swap, faults = row["swap_bytes"], row["major_faults"]
+    return (f", {human(swap, 'B')} swapped" if swap else "") + (f", {faults:,} major faults" if faults else "")
 
 
 def _shown(value: float | None, form: Callable[[float], str]) -> str:

@@ -20,8 +20,9 @@ TIMEOUT_S = 300.0
 class Speed:
     """Training speed at one batch size. `epoch_s` is a pass over the training split at that speed.
 
-    `peak_bytes` of `memory_bytes`: the process's resident set on the CPU, the device's own allocator elsewhere. None
-    where there is no figure; `status` says why.
+    `peak_bytes` of `memory_bytes`: the process's resident set on the CPU, the device's own allocator elsewhere.
+    `swap_bytes` of the process at the end, and the page faults of its life that waited for a disk. None where there is
+    no figure; `status` says why.
     """
 
     model: str
@@ -33,6 +34,8 @@ class Speed:
     epoch_s: float | None
     peak_bytes: int | None
     memory_bytes: int | None
+    swap_bytes: int | None = None
+    major_faults: int | None = None
     status: str = "ok"
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,6 +55,9 @@ class Speed:
             report["batches_per_epoch"] / per_second,
             report["peak_bytes"],
             report["memory_bytes"],
+            # Reports of before have neither.
+            report.get("swap_bytes"),
+            report.get("major_faults"),
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from benchgate.core import BenchgateError, Unavailable, unknown_name
 from benchgate.machine.devices import devices
+from benchgate.machine.memory_parts import memory_parts
 from benchgate.machine.packages import missing_packages, versions
 from benchgate.measuring.meters.memory import resident_high_water
 from benchgate.storage import cache
@@ -198,7 +199,8 @@ class Job:
 
 
 def peak_memory(device: str) -> dict[str, Any]:
-    """The high-water mark of this process on a device (resident set on the CPU) and what the device has, in bytes.
+    """The high-water mark of this process on a device (resident set on the CPU) and what the device has, in bytes; of
+    this process, what is swapped out now and how many page faults waited for a disk.
 
     None where it is not told.
     """
@@ -207,4 +209,10 @@ def peak_memory(device: str) -> dict[str, Any]:
         peak = resident_high_water() if found.peak_bytes is None else found.peak_bytes()
     except Unavailable:
         peak = None
-    return {"peak_bytes": peak, "memory_bytes": found.total_bytes and found.total_bytes()}
+    try:
+        parts = memory_parts()
+    except Unavailable:
+        pressure: dict[str, int | None] = {"swap_bytes": None, "major_faults": None}
+    else:
+        pressure = {"swap_bytes": parts.swap, "major_faults": parts.major_faults}
+    return {"peak_bytes": peak, "memory_bytes": found.total_bytes and found.total_bytes(), **pressure}

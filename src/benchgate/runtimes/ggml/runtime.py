@@ -1,6 +1,6 @@
 """llama.cpp through the xllamacpp wheel: the model's own weights as GGUF, quantized by llama.cpp's routines.
 
-Causal language models, and text2text models of the T5 architecture.
+Causal language models, and text2text models that are one or a T5.
 """
 
 from __future__ import annotations

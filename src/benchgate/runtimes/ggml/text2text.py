@@ -1,4 +1,5 @@
-"""The text2text protocol for T5 on llama.cpp: llama_encode, then llama_decode a token at a time.
+"""The text2text protocol on llama.cpp: a T5's source by llama_encode, a language model's prompt by llama_decode; then
+llama_decode a token at a time.
 
 Sources are taken one after another: llama.cpp has one encoder output a context. All beams share it, and the cache is
 one for all sequences (`kv_unified`): with a cache a sequence, llama.cpp 0.6 aborts the process on relative positions.
@@ -19,12 +20,12 @@ from benchgate.runtimes.ggml.library import MAX_SEQUENCES, Library
 from benchgate.tasks.text2text import decoding
 
 
-def convert_t5(module: Any, name: str) -> Converted:
-    """The T5 inside a Seq2SeqModule, read for writing."""
-    return convert(module.t5, name)
+def convert_pretrained(module: Any, name: str) -> Converted:
+    """The transformers module inside a Seq2SeqModule, read for writing."""
+    return convert(module.pretrained, name)
 
 
-class T5Context:
+class Context:
     """A llama.cpp context for one source and up to `beams` target sequences of `positions` each.
 
     It has twice as many sequences: reordering copies the chosen ones from one half to the other.
@@ -33,7 +34,7 @@ class T5Context:
     def __init__(self, library: Library, model: Any, beams: int, longest: int, positions: int, threads: int) -> None:
         self._library, self._beams = library, beams
         params = library.c.llama_context_default_params()
-        params.n_ctx = 2 * beams * positions
+        params.n_ctx = longest + 2 * beams * positions
         params.n_seq_max = 2 * beams
         params.n_batch = params.n_ubatch = max(longest, 2 * beams)
         params.n_threads = params.n_threads_batch = threads
@@ -47,14 +48,17 @@ class T5Context:
         self._rows: list[int] = []
         self._position = 0
 
-    def begin(self, source: np.ndarray, mask: np.ndarray) -> T5Context:
-        """Encode one source, [1, length]; the former one and its sequences are forgotten."""
+    def begin(self, source: np.ndarray, mask: np.ndarray) -> Context:
+        """Read one source, [1, length]; the former one and its sequences are forgotten."""
         self._library.c.llama_memory_clear(self._memory, False)
-        everyone = list(range(2 * self._beams))
-        length = source.shape[1]
-        self._run("llama_encode", source[0], range(length), [everyone] * length)
-        self._rows, self._position = [0], 0
+        self._rows, self._position = [0], self._read(source[0])
         return self
+
+    def _read(self, source: np.ndarray) -> int:
+        """Encode for all sequences; the position of the first target token."""
+        everyone = list(range(2 * self._beams))
+        self._run("llama_encode", source, range(len(source)), [everyone] * len(source))
+        return 0
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         count = len(tokens)
@@ -99,19 +103,28 @@ class T5Context:
         self._library.c.llama_free(self._handle)
 
 
+class PromptContext(Context):
+    """The same for a model that has no encoder: the source comes first in its one sequence."""
+
+    def _read(self, source: np.ndarray) -> int:
+        self._run("llama_decode", source, range(len(source)), [[0]] * len(source))
+        return len(source)
+
+
 class GGMLText2TextSession:
-    """A T5 in GGUF on the CPU, with a context for each number of beams that was asked for."""
+    """A T5 or a causal language model in GGUF on the CPU, with a context for each number of beams asked for."""
 
     def __init__(self, library: Library, path: Path, threads: int, model: Any, way: str) -> None:
         self._model, about = open_model(library, path, way)
-        if not (library.c.llama_model_has_encoder(self._model) and library.c.llama_model_has_decoder(self._model)):
+        if not library.c.llama_model_has_decoder(self._model):
             library.c.llama_model_free(self._model)
-            raise DataError(f"{path}: architecture {about['architecture']!r} has no encoder and decoder")
+            raise DataError(f"{path}: architecture {about['architecture']!r} has no decoder")
+        self._kind = Context if library.c.llama_model_has_encoder(self._model) else PromptContext
         self._library, self._threads = library, threads
         self.limits, self.identity = decoding.FixedLimits.of(model), ""
         self.weights_bytes: int | None = int(library.c.llama_model_size(self._model))
         self.kernel: Mapping[str, Any] = describe(library, threads, about)
-        self._contexts: dict[int, T5Context] = {}
+        self._contexts: dict[int, Context] = {}
 
     def __call__(self, inputs: Sequence[Sequence[int]]) -> list[list[int]]:
         return self.generate(inputs, self.limits.max_target)
@@ -127,10 +140,10 @@ class GGMLText2TextSession:
             for answer in decoding.generate(context, self.limits, [source], max_new_tokens, beams)
         ]
 
-    def _context(self, beams: int) -> T5Context:
+    def _context(self, beams: int) -> Context:
         if beams not in self._contexts:
             limits = self.limits.max_source, self.limits.max_target
-            self._contexts[beams] = T5Context(self._library, self._model, beams, *limits, self._threads)
+            self._contexts[beams] = self._kind(self._library, self._model, beams, *limits, self._threads)
         return self._contexts[beams]
 
     def close(self) -> None:
