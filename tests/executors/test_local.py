@@ -13,6 +13,7 @@ import pytest
 
 from benchgate.core.metrics import TABLE, Row
 from benchgate.executors.local import Local, Settings
+from benchgate.machine.workers import WorkerDied
 from benchgate.measuring.held import Held
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="zygotes are Linux's")
@@ -72,3 +73,21 @@ def test_what_the_first_of_a_kind_imported_is_there_for_the_next(local: Local) -
         found.append(place.call(loads))
         place.close()
     assert found == [False, True]
+
+
+def own_pid() -> int:
+    return os.getpid()
+
+
+def end_badly() -> None:
+    os._exit(3)
+
+
+def test_functions_side_by_side_have_a_process_each_and_one_may_die(local: Local) -> None:
+    elsewhere = local.place(CELL, Held()).elsewhere
+    first, dead, last = elsewhere.side_by_side([own_pid, end_badly, own_pid])
+    assert len({first(), last(), os.getpid()}) == 3
+    with pytest.raises(WorkerDied, match="exit code 3"):
+        dead()
+    # All of them are gone.
+    assert not any(Path(f"/proc/{pid}").exists() for pid in (first(), last()))

@@ -53,6 +53,27 @@ def test_a_call_runs_there_and_answers(worker):
     assert worker.call(sorted, [3, 1, 2]) == [1, 2, 3]
 
 
+def test_what_is_begun_in_two_workers_runs_at_once(zygote, tmp_path):
+    def meet(own: str, other: str) -> bool:
+        (tmp_path / own).touch()
+        end = time.monotonic() + 10
+        while not (tmp_path / other).exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        return (tmp_path / other).exists()
+
+    with zygote.fork() as one, workers.start() as two:
+        answers = [one.begin(meet, "a", "b"), two.begin(meet, "b", "a")]
+        assert [answer() for answer in answers] == [True, True]
+
+
+def test_a_worker_that_ended_before_is_told_where_the_answer_is_waited_for(worker):
+    with pytest.raises(workers.WorkerDied):
+        worker.call(os._exit, 3)
+    answer = worker.begin(os.getpid)
+    with pytest.raises(workers.WorkerDied, match="exit code 3"):
+        answer()
+
+
 def test_functions_and_classes_of_a_function_travel(worker):
     class Local:
         def double(self, x: int) -> int:

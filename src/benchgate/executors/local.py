@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 from benchgate.executors import inside, registered
 from benchgate.executors.inside import Now, Surroundings
-from benchgate.executors.place import Inline, InWorker
+from benchgate.executors.place import Inline, InWorker, NewProcesses
 from benchgate.executors.pool import Pool
 from benchgate.executors.registered import Registered
 from benchgate.machine import spinning
@@ -72,11 +72,7 @@ class Local:
 
     def place(self, of: Resolved, held: Held) -> InWorker | Inline:
         """Where the cell is to be measured, `held` where that is this process; close it afterwards."""
-
-        def elsewhere(function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any:
-            with self.worker(of, self.settings.memory_limit) as worker:
-                return worker.call(inside.run_alone, self.now(), function, args, timeout_s=timeout_s)
-
+        elsewhere = NewProcesses(lambda: self.worker(of, self.settings.memory_limit), self.now)
         if self.settings.kind == "inline":
             return Inline(elsewhere, held)
         kind = _kind(of)

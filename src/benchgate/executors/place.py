@@ -4,18 +4,57 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from benchgate.executors import inside
 from benchgate.executors.inside import Now
 from benchgate.machine.workers import Worker, WorkerTimeout
 from benchgate.measuring.held import Held
+from benchgate.measuring.meters.base import Elsewhere
+
+
+class NewProcesses:
+    """New processes, each for one function: the Elsewhere of benchgate.measuring.meters. `start` makes a worker."""
+
+    def __init__(self, start: Callable[[], Worker], now: Callable[[], Now]) -> None:
+        self._start, self._now = start, now
+
+    def __call__(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any:
+        (answer,) = self.side_by_side([function], *args, timeout_s=timeout_s)
+        return answer()
+
+    def side_by_side(
+        self, functions: Sequence[Callable[..., Any]], *args: Any, timeout_s: float | None = None
+    ) -> list[Callable[[], Any]]:
+        """All are begun before the first is waited for, and all processes are gone when this returns."""
+        with ExitStack() as stack:
+            workers = [stack.enter_context(self._start()) for _ in functions]
+            answers = [
+                worker.begin(inside.run_alone, self._now(), function, args, timeout_s=timeout_s)
+                for worker, function in zip(workers, functions, strict=True)
+            ]
+            return [_ended(answer) for answer in answers]
+
+
+def _ended(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return who does what the call did: returns its value, or raises its error."""
+    try:
+        value = call()
+    except Exception as error:
+        failed = error
+
+        def fail() -> Any:
+            raise failed
+
+        return fail
+    return lambda: value
 
 
 class Inline:
     """The process that asks. `elsewhere` starts others."""
 
-    def __init__(self, elsewhere: Callable[..., Any], held: Held | None = None) -> None:
+    def __init__(self, elsewhere: Elsewhere, held: Held | None = None) -> None:
         self.elsewhere = elsewhere
         self._held = held or Held()
 
@@ -35,7 +74,7 @@ class InWorker:
     def __init__(
         self,
         start: Callable[[], Worker],
-        elsewhere: Callable[..., Any],
+        elsewhere: Elsewhere,
         now: Callable[[], Now],
         learn: Callable[[Sequence[str]], None] | None = None,
         timeout_s: float | None = None,

@@ -24,6 +24,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,8 +95,13 @@ class Worker:
 
         Raises what it raised, CannotBeSent, WorkerDied, WorkerTimeout.
         """
-        import cloudpickle
+        return self.begin(function, *args, timeout_s=timeout_s)()
 
+    def begin(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Callable[[], Any]:
+        """Have the worker begin `function(*args)`, and return who waits for its value: two workers work side by side.
+
+        Raises CannotBeSent; who waits raises the rest of what `call` does. The timeout counts from here.
+        """
         try:
             request = sending.dumps((function, args))
         except Exception as error:
@@ -106,6 +112,18 @@ class Worker:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             self._connection.send_bytes(request)
+        except ConnectionError:
+            # It ended before: whoever waits for the answer is told.
+            pass
+        except BaseException:
+            self.kill()
+            raise
+        return partial(self._value, deadline, timeout_s)
+
+    def _value(self, deadline: float | None, timeout_s: float | None) -> Any:
+        import cloudpickle
+
+        try:
             answer = self._answer(deadline, timeout_s)
         except WorkerTimeout:
             # It is an OSError too.

@@ -5,7 +5,7 @@ of its own, or this process (see benchgate.executors). What runs there begins wi
 
     timed      load, make the operation's work, let each meter look at it in a pass of its own
                (memray slows what it watches, so it is never inside the timed pass)
-    apart      meters that must not share that process measure in others, while nothing else computes
+    apart      meters that must not share that process measure in others, while nothing is timed
     finished   score accuracy last, and put all of it into a Record
 """
 
@@ -34,6 +34,7 @@ from benchgate.machine.packages import versions
 from benchgate.measuring.held import Held
 from benchgate.measuring.in_turn import InTurn, Limits, in_turn
 from benchgate.measuring.meters.base import Apart, Asked, Elsewhere, Instrument, MeasuresApart, Meter, Reading, Subject
+from benchgate.measuring.meters.memory import known_high_water
 from benchgate.measuring.phase import enter
 from benchgate.measuring.resolved import Loaded, Resolved, resolve
 from benchgate.measuring.timing import Loop, Rounds
@@ -160,7 +161,7 @@ def timed(held: Held, order: Order, tells_apart: bool) -> Timed:
         assert not isinstance(meter, MeasuresApart)
         enter(f"meter {name}")
         total = _joined(total, _reading(meter, partial(meter.measure, replace(subject, metrics=total.metrics))))
-    apart = Apart(order.of, loaded.path, order.threads, subject.asked) if tells_apart else None
+    apart = Apart(order.of, loaded.path, order.threads, subject.asked, known_high_water()) if tells_apart else None
     return Timed(total, order.rounds, apart)
 
 

@@ -146,6 +146,18 @@ def test_two_sessions_on_all_tokens_of_the_passages():
 DATA = Passages("two", "00", (("the ship went down to the", "sea"), ("a", "b")), total=2)
 
 
+def test_the_tokenizer_is_asked_for_once():
+    asked = []
+
+    class Asked(Model):
+        def tokenizer(self):
+            asked.append(self)
+            return super().tokenizer()
+
+    fidelity.compare(Session(1.0), Session(1.5), Asked(), DATA)
+    assert len(asked) == 1
+
+
 def test_a_model_that_answers_everything_alike_agrees_with_nothing():
     class Seventh(Session):
         """Its greedy token is always the seventh."""

@@ -104,6 +104,19 @@ def test_the_longest_passages_are_scored_first():
     assert [n for chunk in lengths for n in chunk] == sorted((len(t.split()) - 1 for t in TEXTS), reverse=True)
 
 
+def test_the_tokenizer_is_asked_for_once():
+    """A model of files looks up all that decides its folder whenever it is asked: 70 ms, as long as a passage."""
+    asked = []
+
+    class Asked(Words):
+        def tokenizer(self):
+            asked.append(self)
+            return super().tokenizer()
+
+    score_passages(Session(), Asked(), DATA)
+    assert len(asked) == 1
+
+
 @pytest.fixture
 def resuming():
     take_up(True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -51,15 +51,24 @@ class Elsewhere(Protocol):
 
     def __call__(self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None) -> Any: ...
 
+    def side_by_side(
+        self, functions: Sequence[Callable[..., Any]], *args: Any, timeout_s: float | None = None
+    ) -> list[Callable[[], Any]]:
+        """Return for each function who returns or raises what a call of it alone would have; all ran at once."""
+
 
 @dataclass(frozen=True)
 class Apart:
-    """A cell for a meter that loads it itself, in a process of its own: what it is, its artifact, what is asked."""
+    """A cell for a meter that loads it itself, in a process of its own: what it is, its artifact, what is asked.
+
+    `resident_bytes` is the most that the process took which was timed, None where the system does not tell.
+    """
 
     of: Resolved
     path: Path
     threads: int
     asked: Asked
+    resident_bytes: int | None = None
 
 
 class Instrument(Protocol):

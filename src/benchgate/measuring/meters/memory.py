@@ -1,7 +1,8 @@
 """Peak memory of loading a model and running it once, in processes of their own, beside the timing.
 
 Two passes, each in a new process that has imported the runtime's packages and nothing else: one whose resident set is
-read at the end, one under memray (whose own bookkeeping would show in the first).
+read at the end, one under memray (whose own bookkeeping would show in the first). Nothing is timed in them, and a
+process's peak knows nothing of another's: where there is memory for both they run side by side.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import contextlib
 import io
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from benchgate.core import BenchgateError, Unavailable
 from benchgate.core.metrics import metric
 from benchgate.core.transformed import for_load
+from benchgate.machine.budget import room
 from benchgate.machine.devices import devices
 from benchgate.machine.workers import WorkerDied, WorkerTimeout
 from benchgate.measuring.meters.base import Apart, Elsewhere, Reading
 
 PASS_TIMEOUT_S = 600.0
+# Two processes of what the timed one took at most, and as much again for what memray keeps and others take.
+ROOM_OF_TWO = 3
 
 
 class Memory:
@@ -31,12 +36,17 @@ class Memory:
     gives: ClassVar[tuple[str, ...]] = ("peak_native_bytes", "peak_rss_bytes", "peak_device_bytes")
 
     def measure_apart(self, cell: Apart, elsewhere: Elsewhere) -> Reading:
+        passes = (_resident, _allocated)
+        if fit_together(cell):
+            resident, allocated = elsewhere.side_by_side(passes, cell, timeout_s=PASS_TIMEOUT_S)
+        else:
+            resident, allocated = (partial(elsewhere, one, cell, timeout_s=PASS_TIMEOUT_S) for one in passes)
         try:
-            peaks, missing = elsewhere(_resident, cell, timeout_s=PASS_TIMEOUT_S)
+            peaks, missing = resident()
         except (WorkerDied, WorkerTimeout) as failed:
             raise Unavailable(f"the measuring process: {failed}") from failed
         try:
-            peaks["peak_native_bytes"] = elsewhere(_allocated, cell, timeout_s=PASS_TIMEOUT_S)
+            peaks["peak_native_bytes"] = allocated()
         except BenchgateError as failed:
             missing["peak_native_bytes"] = str(failed)
         return Reading({name: metric(name, value, method=METHODS[name]) for name, value in peaks.items()}, missing)
@@ -47,6 +57,24 @@ METHODS = {
     "peak_rss_bytes": "resident set high-water mark of a fresh process: imports + load + first call",
     "peak_device_bytes": "the device allocator's own high-water mark of load + first call",
 }
+
+
+def fit_together(cell: Apart) -> bool:
+    """True where both passes at once leave memory free; a device's own allocator is never asked by two."""
+    if cell.resident_bytes is None or cell.of.device.peak_bytes is not None:
+        return False
+    try:
+        return room().bytes > ROOM_OF_TWO * cell.resident_bytes
+    except Unavailable:
+        return False
+
+
+def known_high_water() -> int | None:
+    """Return `resident_high_water()`, None where the system does not tell."""
+    try:
+        return resident_high_water()
+    except Unavailable:
+        return None
 
 
 def _load_and_call(cell: Apart) -> None:

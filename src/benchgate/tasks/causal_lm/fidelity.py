@@ -116,8 +116,9 @@ def compare(reference: LMSession, compressed: LMSession, model: Any, data: Passa
 
 def _sequences(model: Any, data: Passages, limit: int) -> Iterator[tuple[str, list[int], list[int]]]:
     """(where, tokens, the token that follows each) of every passage."""
+    tokenizer = model.tokenizer()
     for index, (context, continuation) in enumerate(data.items, 1):
-        tokens, _ = encode_pair(model.tokenizer(), context, continuation, limit)
+        tokens, _ = encode_pair(tokenizer, context, continuation, limit)
         yield f"{data.name}, passage {index}", tokens[:-1], tokens[1:]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,25 @@ from benchgate.storage.sources import sources
 from benchgate.tasks.file_models import FolderModel, HubFolder, quiet
 
 TASK = "causal-lm"
+
+
+@contextlib.contextmanager
+def read_once() -> Iterator[None]:
+    """Let transformers read a GGUF file once, and not for the tokenizer, the configuration and the weights each.
+
+    Nor does it make the table of the tensors' names anew for each module: together that is half the time of loading.
+    """
+    import gguf
+
+    names = ("GGUFReader", "get_tensor_name_map")
+    own = {name: getattr(gguf, name) for name in names}
+    for name in names:
+        setattr(gguf, name, functools.cache(own[name]))
+    try:
+        yield
+    finally:
+        for name in names:
+            setattr(gguf, name, own[name])
 
 
 class CausalLMFolder(FolderModel):
@@ -68,7 +89,7 @@ class Dequantised(CausalLMFolder):
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         path = self.file()
-        with quiet():
+        with quiet(), read_once():
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
             module = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)
             if hasattr(module.config, "quantization_config"):

@@ -135,7 +135,9 @@ def score_logits(logits: np.ndarray, targets: Sequence[int], where: str) -> Scor
 def score_passages(session: LMSession, model: Any, data: Passages) -> list[Score]:
     """A Score for each passage, in the data's order; longest batches first, so that a lack of memory shows at once."""
     limit = session.context_limit
-    pairs = [encode_pair(model.tokenizer(), context, continuation, limit) for context, continuation in data.items]
+    # Asked once: a model looks its folder up for it, files, packages and sources, which takes as long as a passage.
+    tokenizer = model.tokenizer()
+    pairs = [encode_pair(tokenizer, context, continuation, limit) for context, continuation in data.items]
     order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]))
     scores: dict[int, Score] = {}
     with (
