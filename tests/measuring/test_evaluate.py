@@ -55,8 +55,21 @@ def parts(monkeypatch):
         yield
 
 
-def order(*data, limit=None, threads=1, beams=1):
-    return Order(data or ("test",), limit, threads, beams)
+def order(*data, limit=None, threads=1, beams=1, shown=0):
+    return Order(data or ("test",), limit, threads, beams, shown)
+
+
+def test_answers_are_shown_as_a_seed_draws_them():
+    (record,) = evaluate(CELL, order(shown=2))
+    drawn = record.details["shown"]
+    assert len(drawn) == 2
+    assert drawn == evaluate(CELL, order(shown=2))[0].details["shown"]
+    assert {one["right"] for one in evaluate(CELL, order(shown=9))[0].details["shown"]} == {True, False}
+    (answers,) = [table for table in evaluation_tables([record]) if table.title == "2 answers, drawn by a seed"]
+    assert [row[2] for row in answers.rows] == [one["query"] for one in drawn]
+    assert not evaluate(CELL, order())[0].details["shown"]
+    with pytest.raises(BenchgateError, match="--show -1: at least 0 is needed"):
+        order(shown=-1)
 
 
 def test_a_record_has_quality_and_times_of_the_same_calls():

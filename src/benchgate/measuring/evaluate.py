@@ -6,6 +6,7 @@ Every query is asked once and alone, from text to text; quality and times are of
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,13 +25,13 @@ from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites, normalise
 from benchgate.tasks.text2text.scores import copied, score_copies, score_texts
 from benchgate.tasks.text2text.task import reformulate
 
-# Wrong answers that the record keeps, the first ones, and characters of each of their texts.
+# Wrong answers that the record keeps, the first ones, and characters that it keeps of each text.
 WRONG, SHOWN = 100, 1000
 
 
 @dataclass(frozen=True)
 class Order:
-    """Data to evaluate on, and how: names of splits or files, at most `limit` queries of each.
+    """Data to evaluate on, and how: names of splits or files, at most `limit` queries of each, `shown` answers in full.
 
     Raises BenchgateError for a number below 1.
     """
@@ -39,8 +40,11 @@ class Order:
     limit: int | None
     threads: int
     beams: int
+    shown: int = 0
 
     def __post_init__(self) -> None:
+        if self.shown < 0:
+            raise BenchgateError(f"--show {self.shown}: at least 0 is needed")
         for name, value in (("--limit", self.limit), ("--threads", self.threads), ("--beams", self.beams)):
             if value is not None and value < 1:
                 raise BenchgateError(f"{name} {value}: at least 1 is needed")
@@ -93,6 +97,7 @@ def _record(loaded: Loaded, data: Rewrites, order: Order) -> Record:
                 for name, places in grouped(data.items).items()
             },
             "wrong": _wrong(data.items, answers),
+            "shown": _shown(data.items, answers, order.shown),
         },
     )
 
@@ -108,19 +113,23 @@ def _plain(metrics: Mapping[str, Metric]) -> dict[str, Any]:
 
 
 def _wrong(examples: Sequence[Rewrite], answers: Sequence[str]) -> list[dict[str, Any]]:
-    wrong = (
-        (example, answer)
-        for example, answer in zip(examples, answers, strict=True)
-        if normalise(answer) != normalise(example.reformulation)
-    )
-    return [
-        {
-            "context": [turn[:SHOWN] for turn in example.context],
-            "query": example.query[:SHOWN],
-            "reformulation": example.reformulation[:SHOWN],
-            "answer": answer[:SHOWN],
-            "phenomenon": example.phenomenon,
-            "id": example.id,
-        }
-        for example, answer in itertools.islice(wrong, WRONG)
-    ]
+    told = (_told(*pair) for pair in zip(examples, answers, strict=True))
+    return list(itertools.islice((one for one in told if not one["right"]), WRONG))
+
+
+def _shown(examples: Sequence[Rewrite], answers: Sequence[str], count: int) -> list[dict[str, Any]]:
+    """Right and wrong ones as a seed draws them, in the data's order: nobody has chosen."""
+    drawn = sorted(random.Random(0).sample(range(len(examples)), min(count, len(examples))))
+    return [_told(examples[place], answers[place]) for place in drawn]
+
+
+def _told(example: Rewrite, answer: str) -> dict[str, Any]:
+    return {
+        "context": [turn[:SHOWN] for turn in example.context],
+        "query": example.query[:SHOWN],
+        "reformulation": example.reformulation[:SHOWN],
+        "answer": answer[:SHOWN],
+        "right": normalise(answer) == normalise(example.reformulation),
+        "phenomenon": example.phenomenon,
+        "id": example.id,
+    }

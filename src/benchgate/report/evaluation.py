@@ -18,11 +18,32 @@ OTHERS = {
     "ROUGE-L": "rouge_l",
 }
 PERCENT = ("chrf", "bleu")
+# Turns before the query that are shown beside an answer.
+LAST_TURNS = 2
 
 
 def evaluation_tables(records: Sequence[Record]) -> list[Grid]:
-    """For each record its scores with copying beside; then the performance log of all."""
-    return [*(_quality(record) for record in records), *latency_tables(records)]
+    """For each record its scores with copying beside and the answers that are to be shown; then the performance log."""
+    asked = [table for record in records for table in (_quality(record), _answers(record)) if table is not None]
+    return [*asked, *latency_tables(records)]
+
+
+def _answers(record: Record) -> Grid | None:
+    shown = record.details.get("shown")
+    if not shown:
+        return None
+    rows = tuple(
+        (
+            "yes" if one["right"] else "no",
+            " | ".join(one["context"][-LAST_TURNS:]),
+            one["query"],
+            one["answer"],
+            one["reformulation"],
+        )
+        for one in shown
+    )
+    columns = ("right", f"last {LAST_TURNS} turns", "query", "answer", "meant")
+    return Grid(f"{len(rows)} answers, drawn by a seed", columns, rows)
 
 
 def _quality(record: Record) -> Grid:
