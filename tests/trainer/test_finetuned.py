@@ -10,12 +10,11 @@ import pytest
 from benchgate.core import BenchgateError, Unavailable, models
 from benchgate.registration import by_place
 from benchgate.trainer import finetuned
-from benchgate.trainer.budget import planned
 from benchgate.trainer.distillation import SoftTargets
 from benchgate.trainer.finetuned import FineTuned
 from benchgate.trainer.kept import WEIGHTS, read_report
 from benchgate.trainer.recipe import Recipe, Tuning
-from benchgate.trainer.sweep import Speed, measure
+from benchgate.trainer.sweep import measure
 from benchgate.trainer.train import Changes, train
 from tests.tasks.text2text import tiny_lm
 from tests.trainer.tiny import FOLLOWING, T5, WORDS, examples, partials
@@ -85,6 +84,19 @@ def test_adapters_change_the_linear_layers_and_nothing_else(model, base):
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed == {name for name in before if "_proj." in name}
     assert before.keys() == after.keys()
+
+
+def test_the_folder_of_the_base_is_not_looked_up_for_every_example(base, benchgate_cache):
+    asked = []
+
+    class Asked(tiny_lm.Folder):
+        def folder(self):
+            asked.append(self)
+            return super().folder()
+
+    model = FineTuned("tiny-rewriter", Asked(base.path), RECIPE, examples, max_source=64, max_target=12)
+    data = model.material(RECIPE, {part: examples(part) for part in ("train", "dev")})
+    assert len(asked) == 1 < len(data.train)
 
 
 def test_only_the_answer_counts_in_the_loss(model):
@@ -176,57 +188,6 @@ def test_the_sweep_measures_it_in_a_process_of_its_own(model):
     assert row.peak_bytes > 50e6
     assert row.swap_bytes >= 0
     assert row.major_faults >= 0
-
-
-# Minutes
-
-
-def fake_speed(monkeypatch, steps_per_s, status="ok"):
-    asked = []
-
-    def fake(model, changes, batches, on, steps):
-        asked.append(batches)
-        return [Speed(model.name, on[0], batches[0], 2, steps, steps_per_s, None, None, None, status=status)]
-
-    monkeypatch.setattr("benchgate.trainer.budget.measure", fake)
-    return asked
-
-
-def test_minutes_become_steps_once(model, monkeypatch):
-    asked = fake_speed(monkeypatch, 2.0)
-    found = planned(model, Changes(batch=4), "cpu", 10)
-    assert (found.steps, found.evaluate_every, found.batch) == (1020, 170, 4)
-    fake_speed(monkeypatch, 99.0)
-    assert planned(model, Changes(batch=4), "cpu", 10) == found, "a run that goes on keeps its plan"
-    assert planned(model, Changes(batch=4), "cpu", 20).steps > 2 * found.steps
-    assert asked == [[4]]
-
-
-@pytest.mark.parametrize(
-    ("minutes", "speed", "said"),
-    [
-        (0, 1, "--minutes 0 must be above 0"),
-        (float("nan"), 1, "--minutes nan must be above 0"),
-        (1, 0.01, "--minutes 1: a step takes 100.0 s.*give more minutes or a smaller --batch"),
-        (1, None, "no step worked, so there is no plan: out of memory"),
-    ],
-)
-def test_minutes_that_cannot_be_planned_are_said(model, monkeypatch, minutes, speed, said):
-    fake_speed(monkeypatch, speed, "out of memory")
-    with pytest.raises(BenchgateError, match=said):
-        planned(model, Changes(), "cpu", minutes)
-
-
-def test_a_damaged_plan_is_named(model, monkeypatch, benchgate_cache):
-    fake_speed(monkeypatch, 2.0)
-    planned(model, Changes(), "cpu", 10)
-    (path,) = (benchgate_cache / "trained").glob("*.plan.json")
-    path.write_text("[]")
-    with pytest.raises(BenchgateError, match=f"delete {path} for a new plan"):
-        planned(model, Changes(), "cpu", 10)
-    path.write_text(json.dumps({}))
-    with pytest.raises(BenchgateError, match=f"delete {path} for a new plan"):
-        planned(model, Changes(), "cpu", 10)
 
 
 # The command

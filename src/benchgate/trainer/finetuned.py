@@ -91,10 +91,12 @@ class FineTuned(Kept):
         return self._trained().decode(tokens)
 
     def _trained(self) -> HubT5 | Prompted:
-        return self._over(_Place(self.folder(), self.version))
+        return self._over(self)
 
     def _over(self, base: Any) -> HubT5 | Prompted:
-        return prompted.over(self.name, base, self.prompt, self.max_source, self.max_target)
+        """The text2text model in the base's folder, which is looked up here and not for every example."""
+        place = _Place(base.folder(), str(base.version))
+        return prompted.over(self.name, place, self.prompt, self.max_source, self.max_target)
 
     def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
         """All that decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""

@@ -112,3 +112,17 @@ def test_a_t5_folder_is_a_t5_and_any_other_a_causal_language_model(base, tmp_pat
     assert isinstance(found, HubT5)
     assert (found.max_source, found.max_target) == (30, 9)
     assert isinstance(prompted.over("a", base, PLAIN, 30, 9), Prompted)
+
+
+def test_the_folder_is_looked_up_once_however_many_queries_are_encoded(base):
+    asked = []
+
+    class Asked(tiny_lm.Folder):
+        def folder(self):
+            asked.append(self)
+            return super().folder()
+
+    model = Prompted("asked once", Asked(base.path), PLAIN)
+    for _ in range(3):
+        model.decode(model.encode(["about rome"], "paris")[: model.start_token])
+    assert len(asked) == 1

@@ -121,6 +121,7 @@ class Prompted(FolderModel):
 
     @property
     def vocabulary(self) -> int:
+        """The width of the logits, which may be more than the tokenizer has."""
         found = read_config(self.folder()).get("vocab_size")
         if not isinstance(found, int):
             raise DataError(f"{self.folder() / 'config.json'}: vocab_size is {found!r}, a whole number is needed")
@@ -136,7 +137,14 @@ class Prompted(FolderModel):
         return self._asking()[0].to_text(tokens)
 
     def _asking(self) -> tuple[Codec, int]:
-        return _codec(self.folder(), self.prompt)
+        return _asking(self)
+
+
+@functools.cache
+def _asking(model: Prompted) -> tuple[Codec, int]:
+    """The codec and the start token, looked up once: to find the folder of a dequantised file takes 70 ms, and encoding
+    a query is part of what is timed."""
+    return _codec(model.folder(), model.prompt)
 
 
 @functools.cache
