@@ -50,6 +50,8 @@ def test_it_learns_and_leaves_a_folder_that_transformers_reads(model):
     module = AutoModelForCausalLM.from_pretrained(folder)
     assert sum(parameter.numel() for parameter in module.parameters()) == report["parameters"]
     assert AutoTokenizer.from_pretrained(folder).eos_token == "</s>"
+    assert "eager" not in (folder / "config.json").read_text(), "the attention of training is not that of measuring"
+    assert module.config._attn_implementation == "sdpa"
     source = model.encode(["about rome"], "paris rome")
     assert model.version == report["version"]
     assert model.build().begin is not None
@@ -229,6 +231,14 @@ def test_a_new_name_a_base_and_a_file_make_a_model_that_is_evaluated_by_its_name
     assert "context of 1-2 turns" in out
     code, out, err = told("build", "mine", "--scheme", "int8-dynamic", "--runtime", "torch")
     assert code == 0, err
+
+
+def test_data_of_which_nothing_is_held_out_are_refused_before_training(told, base, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchgate.tasks.text2text.conversations.HELD_OUT", {"test": 0.0, "dev": 0.5})
+    file = conversations(tmp_path / "other.jsonl")
+    code, _, err = told("train", "mine", "--base", base.folder(), "--data", file, "--steps", 4)
+    assert code == 2
+    assert "other: no conversation falls into test; give files with more conversations" in err
 
 
 def test_a_t5_folder_is_fine_tuned_too(told, tmp_path):

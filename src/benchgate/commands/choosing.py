@@ -12,7 +12,7 @@ from benchgate.core import BenchgateError, models
 from benchgate.storage import cache
 from benchgate.storage.whole import write_whole
 from benchgate.tasks.text2text.conversations import split
-from benchgate.tasks.text2text.rewrites import to_jsonl
+from benchgate.tasks.text2text.rewrites import Rewrites, to_jsonl
 from benchgate.trainer.finetuned import FineTuned
 from benchgate.trainer.models import TrainedModel
 from benchgate.trainer.recipe import PRECISIONS
@@ -59,13 +59,21 @@ def teacher(name: str) -> TrainedModel:
     raise _not_here(model.name, TrainedModel)
 
 
-def held_out(model: Trainable, out: Path) -> Iterator[Path]:
-    """The path of a file with what a fine-tuned model has not seen, written beside its curve."""
-    if not isinstance(model, FineTuned) or model.data is None:
+def held_out(model: Trainable) -> Rewrites | None:
+    """The examples that a fine-tuned model will not have seen; None for others, whose data have a name.
+
+    Asked before training. Raises DataError where there are none: an hour's model that nothing can be said of.
+    """
+    return model.data("test") if isinstance(model, FineTuned) and model.data is not None else None
+
+
+def write_held_out(tested: Rewrites | None, out: Path) -> Iterator[Path]:
+    """The path of a file with these examples, written beside the curve."""
+    if tested is None:
         return
     path = out / "test.jsonl"
     with cache.explained(path):
-        write_whole(path, to_jsonl(model.data("test").items).decode())
+        write_whole(path, to_jsonl(tested.items).decode())
     yield path
 
 

@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         speeds = measure(model, changes, _batches(arguments.sweep), [arguments.device] if arguments.device else here)
         _print(console, [speed.as_dict() for speed in speeds], arguments.json, _SWEEP_NOTE)
         return 0
+    tested = choosing.held_out(model)
     if arguments.minutes is not None:
         print(f"benchgate: measuring how many steps fit into {arguments.minutes:g} minutes", file=sys.stderr)
         changes = planned(model, changes, arguments.device or "cpu", arguments.minutes)
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     report = read_report(folder)
     speed = Speed.of_run(report)
     out = arguments.out or Path("training") / model.name
-    for path in (*_curve(report, out), *choosing.held_out(model, out)):
+    for path in (*_curve(report, out), *choosing.write_held_out(tested, out)):
         print(f"benchgate: {path}", file=sys.stderr)
     _print(console, [speed.as_dict() | _outcome(report, folder)], arguments.json, _outcome_line(report, folder))
     return 0

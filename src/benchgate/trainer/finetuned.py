@@ -41,7 +41,8 @@ class FineTuned(Kept):
         base: A model of a transformers folder, as `HubModel`, `GGUFFile` or `HubT5` are; None for one that is trained
             already, by somebody else's registration or by `benchgate train NAME --base ...`.
         recipe: Of its training.
-        data: Gives the examples of "train" and "dev"; see `benchgate.tasks.text2text.conversations.split`.
+        data: Gives the examples of "train", "dev" and, to be held out, "test"; see
+            `benchgate.tasks.text2text.conversations.split`.
         prompt: A name of `benchgate.tasks.text2text.prompted.PROMPTS`; for causal language models only.
         max_source, max_target: In tokens; longer ones are cut.
     """

@@ -126,3 +126,13 @@ def test_the_folder_is_looked_up_once_however_many_queries_are_encoded(base):
     for _ in range(3):
         model.decode(model.encode(["about rome"], "paris")[: model.start_token])
     assert len(asked) == 1
+
+
+def test_a_language_model_without_positions_of_its_own_is_refused(tmp_path):
+    from transformers import BloomConfig, BloomForCausalLM
+
+    shape = {"vocab_size": 176, "hidden_size": 16, "n_layer": 1, "n_head": 2}
+    tiny_lm.saved(tmp_path)
+    BloomForCausalLM(BloomConfig(**shape)).save_pretrained(tmp_path)
+    with pytest.raises(DataError, match="asked: BloomForCausalLM takes no position_ids; a model whose cache"):
+        Prompted("asked", tiny_lm.Folder(tmp_path), PLAIN).build()

@@ -7,6 +7,7 @@ token is the start token: everything before is the source.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,9 @@ def _chat(tokenizer: Any) -> Template:
     middle, _, closing = rest.partition(QUESTION)
     return Template(opening, "\n", middle, closing)
 
+
+# Arguments of a language model that masks, positions and caches of our own go through.
+NEEDED = frozenset({"attention_mask", "position_ids", "past_key_values", "logits_to_keep"})
 
 # What a fine-tuned model learns to answer to; and what one that was only taught to follow instructions is asked.
 PROMPTS: Mapping[str, Callable[[Any], Template]] = {PLAIN: _plain, CHAT: _chat}
@@ -97,6 +101,11 @@ class Prompted(FolderModel):
 
         # `use_safetensors`: a pickled checkpoint could run code.
         lm = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        if lacking := sorted(NEEDED - inspect.signature(lm.forward).parameters.keys()):
+            raise DataError(
+                f"{self.name}: {type(lm).__name__} takes no {', '.join(lacking)}; a model whose cache and positions "
+                "can be given is needed, as Llama, Qwen, GPT-2 and their like"
+            )
         return DecoderSeq2Seq(lm).eval()
 
     def _empty(self, folder: Path) -> Any:
