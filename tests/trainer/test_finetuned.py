@@ -115,6 +115,16 @@ def test_only_the_answer_counts_in_the_loss(model):
     assert loss(module, longer, "cpu").item() == pytest.approx(mean, rel=1e-5)
 
 
+def test_dev_is_decoded_in_batches_whose_logits_fit(model, monkeypatch):
+    from benchgate.trainer import loop
+
+    seen, own = [], loop.generate
+    monkeypatch.setattr(loop, "generate", lambda *args: seen.append(len(args[2])) or own(*args))
+    monkeypatch.setattr(loop, "DECODE_LOGITS", 3 * 12 * 176)
+    train(model, Changes(steps=2), "cpu")
+    assert seen == [3, 3, 2]
+
+
 def test_recomputed_activations_give_the_same_gradients(model):
     data = model.material(RECIPE, {part: examples(part) for part in ("train", "dev")})
     from benchgate.trainer.data import collate

@@ -27,6 +27,9 @@ from benchgate.trainer.recipe import Recipe
 # Steps between two rows of the curve, each with a checkpoint: what a kill costs at most.
 ROW_STEPS = 50
 DECODE_BATCH = 100
+# Logits of dev that are held at once, 128 MiB: those of 100 answers of a pretrained model's vocabulary would be the
+# training's peak of memory.
+DECODE_LOGITS = 1 << 25
 
 
 class Dev(NamedTuple):
@@ -156,9 +159,10 @@ def evaluate(run: Run) -> Dev:
     run.module.eval()
     stepper, total, tokens, matches = TorchStepper(run.module, run.device), 0.0, 0, 0
     by_length = sorted(run.dev, key=lambda pair: len(pair.source))
+    rows = min(DECODE_BATCH, max(1, DECODE_LOGITS // (run.limits.max_target * run.limits.vocabulary)))
     with torch.inference_mode():
-        for start in range(0, len(by_length), DECODE_BATCH):
-            pairs = by_length[start : start + DECODE_BATCH]
+        for start in range(0, len(by_length), rows):
+            pairs = by_length[start : start + rows]
             batch = collate(pairs, run.limits.start_token)
             total += float(batch_loss(run.module, batch, run.device, "sum"))
             tokens += sum(len(pair.target) for pair in pairs)
