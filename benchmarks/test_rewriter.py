@@ -19,17 +19,18 @@ MODEL = "rewrite-smollm2"
 # What int8 must keep of the exact match of fp32 on the same queries, and how much faster it must be.
 KEEPS, FASTER = 0.9, 2.0
 TIMED = 24
-SCORES = ("exact_match", "token_f1")
+# What it must be above copying in, by data set: of CAsT 137 queries are held out, too few for token F1 to be told.
+ABOVE_COPYING = {"canard": ("exact_match", "token_f1"), "cast": ("exact_match",)}
 
 
 @pytest.mark.cells(model=MODEL, runtime="torch")
-@pytest.mark.parametrize("source", ["canard", "cast"])
+@pytest.mark.parametrize("source", ABOVE_COPYING)
 def test_it_beats_copying(cell, source):
     """On conversations that training has not seen; in pairs, query by query."""
     data = rewriter.held_out(source)
     result = cell.measure(inputs=data.sample(TIMED), data=data, meters=())
     copies = score_copies(data.items)
-    for score in SCORES:
+    for score in ABOVE_COPYING[source]:
         gained = bootstrap_difference(copies[score].examples, result.record.metrics[score].examples)
         assert gained.low > 0, f"{score} over copying: {gained}"
 
