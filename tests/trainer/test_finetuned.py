@@ -101,6 +101,23 @@ def test_the_folder_of_the_base_is_not_looked_up_for_every_example(base, benchga
     assert len(asked) == 1 < len(data.train)
 
 
+def test_what_looking_the_base_up_reads_is_no_input_of_the_training(base, benchgate_cache, tmp_path):
+    """Else a line changed in a checkout would train an hour's model again."""
+    code = tmp_path / "code.py"
+    code.write_text("x = 1")
+
+    class Reading(tiny_lm.Folder):
+        def folder(self):
+            assert code.read_text()
+            return super().folder()
+
+    model = FineTuned("tiny-rewriter", Reading(base.path), RECIPE, examples, max_source=64, max_target=12)
+    folder = train(model, Changes(steps=2), "cpu")
+    inputs = json.loads((folder / "benchgate.json").read_text())["inputs"]
+    assert str(base.path / "model.safetensors") in inputs
+    assert str(code) not in inputs
+
+
 def test_only_the_answer_counts_in_the_loss(model):
     from benchgate.trainer.data import Pair, collate
 

@@ -70,5 +70,4 @@ def _read(path: Path) -> int:
 
 def _write(path: Path, steps: int) -> None:
     with cache.explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"steps": steps}))

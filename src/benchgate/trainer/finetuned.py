@@ -92,18 +92,23 @@ class FineTuned(Kept):
         return self._trained().decode(tokens)
 
     def _trained(self) -> HubT5 | Prompted:
-        return self._over(self)
+        return self._over(_Place(self.folder(), self.version))
 
-    def _over(self, base: Any) -> HubT5 | Prompted:
-        """The text2text model in the base's folder, which is looked up here and not for every example."""
-        place = _Place(base.folder(), str(base.version))
+    def _begun(self) -> HubT5 | Prompted:
+        """The base as a text2text model."""
+        return self._over(_place(self._base()))
+
+    def _over(self, place: _Place) -> HubT5 | Prompted:
         return prompted.over(self.name, place, self.prompt, self.max_source, self.max_target)
 
     def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
         """All that decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
+        base = self._base()
+        # Looking a folder up may read what decides nothing, as source code: now, not while a training is watched.
+        _place(base)
         return {
             "layout": LAYOUT,
-            "base": dict(self._base().content()),
+            "base": dict(base.content()),
             "prompt": self.prompt,
             "lengths": [self.max_source, self.max_target],
             "recipe": asdict(recipe),
@@ -125,12 +130,12 @@ class FineTuned(Kept):
             "base": {"name": base.name, "version": str(base.version), "content": dict(base.content())},
             "prompt": self.prompt,
             "lengths": [self.max_source, self.max_target],
-            "architecture": self._over(base).architecture,
+            "architecture": self._begun().architecture,
         }
 
     def material(self, recipe: Recipe, examples: Mapping[str, Rewrites]) -> Material:
         """Both splits as token ids, by the base's own tokenizer."""
-        model = self._over(self._base())
+        model = self._begun()
         parts = examples["train"], examples["dev"].sample(recipe.dev_samples)
         pairs = (
             [
@@ -143,7 +148,7 @@ class FineTuned(Kept):
 
     def start(self, recipe: Recipe, limits: FixedLimits) -> Any:
         """The base with what is trained of it: its weights, or adapters beside them."""
-        tuning, module = _tuning(recipe), self._over(self._base()).build()
+        tuning, module = _tuning(recipe), self._begun().build()
         module.for_training(tuning.checkpointing)
         if tuning.lora:
             _add_adapters(module, tuning.lora)
@@ -156,7 +161,7 @@ class FineTuned(Kept):
         """Write the folder, as transformers saves it; adapters are merged into the weights."""
         _merge_adapters(module)
         module.pretrained.save_pretrained(out, max_shard_size=ONE_SHARD)
-        load_tokenizer(self._base().folder()).save_pretrained(out)
+        load_tokenizer(_place(self._base()).folder()).save_pretrained(out)
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,12 @@ class _Place:
 
     def content(self) -> Mapping[str, str]:
         return {"version": self.version}
+
+
+@functools.cache
+def _place(base: Any) -> _Place:
+    """Where a base is, looked up once and not for every example."""
+    return _Place(base.folder(), str(base.version))
 
 
 def _tuning(recipe: Recipe) -> Tuning:

@@ -106,6 +106,11 @@ def test_a_tokenizer_without_a_chat_template_is_asked_plainly(base, tmp_path):
         Prompted("asked", tiny_lm.Folder(tmp_path / "other"), CHAT).encode([], "paris")
 
 
+def test_an_unknown_prompt_is_refused_at_once(base):
+    with pytest.raises(DataError, match="unknown prompt 'chta'; did you mean 'chat'"):
+        Prompted("asked", base, "chta")
+
+
 def test_a_t5_folder_is_a_t5_and_any_other_a_causal_language_model(base, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "t5"}')
     found = prompted.over("a", tiny_lm.Folder(tmp_path), PLAIN, 30, 9)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError
+from benchgate.core import DataError, unknown_name
 from benchgate.tasks.file_models import FolderModel, quiet
 from benchgate.tasks.text2text.codec import Codec
 from benchgate.tasks.text2text.models import TASK, HubT5, read_config
@@ -22,6 +22,8 @@ from benchgate.tasks.text2text.models import TASK, HubT5, read_config
 HEAD = 16
 PLAIN, CHAT = "plain", "chat"
 INSTRUCTION = "Rewrite the last question so that it can be understood without the conversation. Answer with it alone."
+# Arguments of a language model that masks, positions and caches of our own go through.
+NEEDED = frozenset({"attention_mask", "position_ids", "past_key_values", "logits_to_keep"})
 CONVERSATION, QUESTION = "{conversation}", "{question}"
 
 
@@ -51,9 +53,6 @@ def _chat(tokenizer: Any) -> Template:
     return Template(opening, "\n", middle, closing)
 
 
-# Arguments of a language model that masks, positions and caches of our own go through.
-NEEDED = frozenset({"attention_mask", "position_ids", "past_key_values", "logits_to_keep"})
-
 # What a fine-tuned model learns to answer to; and what one that was only taught to follow instructions is asked.
 PROMPTS: Mapping[str, Callable[[Any], Template]] = {PLAIN: _plain, CHAT: _chat}
 
@@ -68,6 +67,10 @@ class Prompted(FolderModel):
         prompt: "plain" or "chat".
         max_source, max_target: In tokens.
 
+    Raises:
+        DataError: For an unknown prompt at once; when it is built or asked, for a folder that is none, a tokenizer
+            without a chat template (prompt "chat") or end token, a model whose cache or positions cannot be given.
+
     Example::
 
         benchgate.model(Prompted("smollm2-asked", benchgate.HubModel("smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct")))
@@ -80,6 +83,10 @@ class Prompted(FolderModel):
     max_target: int = 48
     task: str = TASK
     architecture: str = "decoder"
+
+    def __post_init__(self) -> None:
+        if self.prompt not in PROMPTS:
+            raise DataError(unknown_name("prompt", self.prompt, list(PROMPTS)))
 
     @property
     def version(self) -> str:
@@ -146,11 +153,11 @@ class Prompted(FolderModel):
         return self._asking()[0].to_text(tokens)
 
     def _asking(self) -> tuple[Codec, int]:
-        return _asking(self)
+        return _asked(self)
 
 
 @functools.cache
-def _asking(model: Prompted) -> tuple[Codec, int]:
+def _asked(model: Prompted) -> tuple[Codec, int]:
     """The codec and the start token, looked up once: to find the folder of a dequantised file takes 70 ms, and encoding
     a query is part of what is timed."""
     return _codec(model.folder(), model.prompt)
