@@ -50,6 +50,7 @@ FILES = (
     "trainer/test_command.py",
     "trainer/test_distillation.py",
     "trainer/test_finetuned.py",
+    "trainer/test_finetuning_command.py",
     "trainer/test_train.py",
 )
 TESTS = (

@@ -9,7 +9,7 @@ import pytest
 
 from benchgate.commands import main as cli
 from benchgate.core import BenchgateError, Cell, Registry, Unavailable, models, runtimes
-from benchgate.measuring.evaluate import WRONG, Order, evaluate
+from benchgate.measuring.evaluate import WRONG, Order, _shown, evaluate
 from benchgate.report.evaluation import evaluation_tables
 from benchgate.report.grid import rendered
 from benchgate.results import read_records, write_records
@@ -57,6 +57,12 @@ def parts(monkeypatch):
 
 def order(*data, limit=None, threads=1, beams=1, shown=0):
     return Order(data or ("test",), limit, threads, beams, shown)
+
+
+def test_the_seed_draws_the_same_answers_every_time():
+    items = [Rewrite((), f"query {n}", "x", id=str(n)) for n in range(100)]
+    drawn = [[one["id"] for one in _shown(items, ["x"] * 100, 10)] for _ in range(3)]
+    assert drawn[0] == drawn[1] == drawn[2] != [str(n) for n in range(10)]
 
 
 def test_answers_are_shown_as_a_seed_draws_them():

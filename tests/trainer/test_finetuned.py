@@ -13,11 +13,11 @@ from benchgate.trainer import finetuned
 from benchgate.trainer.distillation import SoftTargets
 from benchgate.trainer.finetuned import FineTuned
 from benchgate.trainer.kept import WEIGHTS, read_report
-from benchgate.trainer.recipe import Recipe, Tuning
+from benchgate.trainer.recipe import PRECISIONS, Recipe, Tuning
 from benchgate.trainer.sweep import measure
 from benchgate.trainer.train import Changes, train
 from tests.tasks.text2text import tiny_lm
-from tests.trainer.tiny import FOLLOWING, T5, WORDS, examples, partials
+from tests.trainer.tiny import T5, examples, partials
 
 pytestmark = pytest.mark.backend("torch")
 RECIPE = Tuning(steps=60, learning_rate=1e-2, batch=8, warmup_steps=5, evaluate_every=30, patience=9, dev_samples=8)
@@ -61,6 +61,7 @@ def test_it_learns_and_leaves_a_folder_that_transformers_reads(model):
 @pytest.mark.parametrize("lora", [0, 4], ids=["all weights", "adapters"])
 def test_a_run_that_was_interrupted_ends_with_the_same_weights(model, tmp_path, monkeypatch, lora):
     pytest.importorskip("peft")
+    from safetensors import safe_open
 
     class Killed(Exception):
         pass
@@ -74,7 +75,10 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(model, tmp_path, 
     monkeypatch.setenv("BENCHGATE_CACHE", str(tmp_path / "other"))
     with pytest.raises(Killed):
         train(model, changes, "cpu", killed)
-    assert partials(tmp_path / "other")
+    (unfinished,) = partials(tmp_path / "other")
+    with safe_open(unfinished, "pt") as file:
+        kept = [name for name in file.keys() if name.startswith("weights.")]  # noqa: SIM118
+    assert all("lora_" in name for name in kept) == bool(lora), "frozen weights are not kept"
     again = weights(train(model, changes, "cpu"))
     assert whole.keys() == again.keys()
     assert all((whole[name] == again[name]).all() for name in whole)
@@ -130,6 +134,18 @@ def test_only_the_answer_counts_in_the_loss(model):
     short = loss(module, collate([Pair(pair.source, pair.target[:2])], data.limits.start_token), "cpu").item()
     mean = (one * len(pair.target) + short * 2) / (len(pair.target) + 2)
     assert loss(module, longer, "cpu").item() == pytest.approx(mean, rel=1e-5)
+
+
+def test_bf16_rounds_the_arithmetic_and_fp32_does_not(model):
+    from benchgate.trainer.data import collate
+    from benchgate.trainer.loop import batch_loss
+
+    data = model.material(RECIPE, {part: examples(part) for part in ("train", "dev")})
+    module, batch = model.start(RECIPE, data.limits).eval(), collate(data.train[:8], data.limits.start_token)
+    exact = batch_loss(module, batch, "cpu").item()
+    fp32, bf16 = (model.loss(replace(RECIPE, precision=name))(module, batch, "cpu").item() for name in PRECISIONS)
+    assert fp32 == exact
+    assert 0 < abs(bf16 - exact) < 0.02 * exact
 
 
 def test_dev_is_decoded_in_batches_whose_logits_fit(model, monkeypatch):
@@ -217,73 +233,3 @@ def test_the_sweep_measures_it_in_a_process_of_its_own(model):
     assert row.peak_bytes > 50e6
     assert row.swap_bytes >= 0
     assert row.major_faults >= 0
-
-
-# The command
-
-
-@pytest.fixture
-def told(benchgate_cache, tmp_path, monkeypatch, capsys):
-    """Runs the command in an empty folder: (exit code, standard output, standard error)."""
-    from benchgate.commands import main as cli
-
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = cli.main(list(map(str, arguments)))
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def conversations(path):
-    lines = [
-        {"context": [f"town {n}", "about rome"], "raw": f"paris {WORDS[n % 6]}", "rewrite": FOLLOWING[WORDS[n % 6]]}
-        for n in range(120)
-    ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
-
-
-def test_a_new_name_a_base_and_a_file_make_a_model_that_is_evaluated_by_its_name(told, base, tmp_path):
-    file = conversations(tmp_path / "talk.jsonl")
-    code, out, err = told("train", "mine", "--base", base.folder(), "--data", file, "--steps", 6, "--batch", 4)
-    assert code == 0, err
-    assert "mine" in out
-    held_out = tmp_path / "training" / "mine" / "test.jsonl"
-    assert f"benchgate: {held_out.relative_to(tmp_path)}" in err
-    code, out, err = told("evaluate", "mine", "--data", held_out)
-    assert code == 0, err
-    assert "all, query copied" in out
-    assert "context of 1-2 turns" in out
-    code, out, err = told("build", "mine", "--scheme", "int8-dynamic", "--runtime", "torch")
-    assert code == 0, err
-
-
-def test_data_of_which_nothing_is_held_out_are_refused_before_training(told, base, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchgate.tasks.text2text.conversations.HELD_OUT", {"test": 0.0, "dev": 0.5})
-    file = conversations(tmp_path / "other.jsonl")
-    code, _, err = told("train", "mine", "--base", base.folder(), "--data", file, "--steps", 4)
-    assert code == 2
-    assert "other: no conversation falls into test; give files with more conversations" in err
-
-
-def test_a_t5_folder_is_fine_tuned_too(told, tmp_path):
-    from transformers import PreTrainedTokenizerFast
-
-    from benchgate.tasks.text2text.codec import train_unigram
-    from tests.trainer.tiny import dropping_t5
-
-    dropping_t5(vocabulary=160, width=16).t5.save_pretrained(tmp_path / "t5")
-    tokenizer = train_unigram(tiny_lm.TEXTS * 9, 150)
-    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(tmp_path / "t5")
-    file = conversations(tmp_path / "talk.jsonl")
-    code, _, err = told("train", "mine", "--base", tmp_path / "t5", "--data", file, "--steps", 4, "--lora", 2)
-    assert code == 0, err
-    found = by_place("mine")
-    assert found.architecture == "t5"
-    assert type(found.build()).__name__ == "T5Seq2Seq"
-    code, _, err = told("train", "mine2", "--base", tmp_path / "t5", "--data", file, "--steps", 4, "--checkpointing")
-    assert code == 2
-    assert "--checkpointing is for causal language models" in err

@@ -201,13 +201,11 @@ def _loss(precision: str, module: Any, batch: Batch, device: str) -> Any:
 
 
 def _add_adapters(module: Any, rank: int) -> None:
-    """Adapters on all linear layers but the head; nothing else wants a gradient afterwards. The scale is 2, as peft's
-    examples have it."""
+    """Adapters on all linear layers but the head; peft leaves nothing else that wants a gradient. The scale is 2, as
+    its examples have it."""
     from peft import LoraConfig, inject_adapter_in_model
 
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), module.pretrained)
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad = "lora_" in name
 
 
 def _merge_adapters(module: Any) -> None:
