@@ -1,7 +1,7 @@
 """What this repository promises of a language model that was fine-tuned to rewrite real conversations' queries.
 
-`benchgate train rewrite-smollm2` comes first, an hour on two cores; it needs real rewrites (docs/fine_tuning.md). Else
-its cells are skipped.
+`benchgate train rewrite-smollm2` comes first, half an hour on two cores; it needs real rewrites (docs/fine_tuning.md).
+Else its cells are skipped.
 """
 
 from dataclasses import replace

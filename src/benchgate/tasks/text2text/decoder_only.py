@@ -35,7 +35,7 @@ class DecoderSeq2Seq(nn.Module):  # type: ignore[misc]
         return self.lm
 
     def for_training(self, checkpointing: bool) -> None:
-        """Attention as plain products: the fused one's backward takes 7 times as long, on a CPU and short texts."""
+        """Attention as plain products: the fused one's backward was a quarter of a step, on a CPU and short texts."""
         self.lm.set_attn_implementation("eager")
         if checkpointing:
             # transformers 5 calls it activation checkpointing, and the older name goes in 6.
