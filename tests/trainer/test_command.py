@@ -90,11 +90,13 @@ def test_the_command_prints_the_table_and_draws_the_curve(command, tmp_path):
 
 
 def test_a_sweep_measures_each_batch_size_apart(command):
-    out, said = command("tiny-lstm", "--sweep", "2,16", "--device", "cpu", "--json").communicate(timeout=200)
+    out, said = command("tiny-lstm", "--sweep", "2,16", "--steps", "9", "--device", "cpu", "--json").communicate(
+        timeout=200
+    )
     rows = json.loads(out)
     assert [row["batch"] for row in rows] == [2, 16], said
     for row in rows:
-        assert (row["status"], row["timed_steps"], row["device"]) == ("ok", 20, "cpu")
+        assert (row["status"], row["timed_steps"], row["device"]) == ("ok", 9, "cpu")
         assert row["steps_per_s"] > 0
         assert row["peak_bytes"] < row["memory_bytes"]
         batches = -(-120 // row["batch"])
@@ -109,6 +111,7 @@ def test_a_sweep_measures_each_batch_size_apart(command):
         (["tiny-lstm", "--batch", "0"], "batch 0 must be above 0"),
         (["tiny-lstm", "--sweep", "16,x"], "--sweep 16,x: whole numbers above 0"),
         (["tiny-lstm", "--steps", "1", "--epochs", "1"], "not allowed with argument"),
+        (["tiny-lstm", "--sweep", "16", "--steps", "0"], "--steps 0 must be above 0"),
         (["tiny-lstm", "--teacher", "tiny-lst"], "did you mean 'tiny-lstm' or"),
         (["tiny-lstm", "--teacher", "tiny-lstm"], "tiny-lstm cannot be its own teacher"),
         (["tiny-lstm", "--teacher", "tiny-t5"], "tiny-t5 is not trained; benchgate train tiny-t5"),

@@ -221,14 +221,37 @@ def test_a_recipe_for_training_from_nothing_is_refused(model):
         train(replace(model, recipe=Recipe(steps=5, learning_rate=1e-3)), Changes(), "cpu")
 
 
+def test_a_recipe_for_fine_tuning_is_refused_by_a_model_that_is_trained_from_nothing(benchgate_cache):
+    with pytest.raises(BenchgateError, match=r"Tuning is for models that are fine-tuned; give a Recipe"):
+        train(replace(T5, recipe=RECIPE), Changes(), "cpu")
+
+
+def test_a_recipe_has_no_setting_that_means_nothing(model):
+    assert "vocabulary" not in model.key(RECIPE, {})["recipe"]
+
+
+@pytest.mark.parametrize(("recipe", "kept", "stale"), [(RECIPE, 20, 0), (Recipe(steps=5, learning_rate=1e-3), 10, 1)])
+def test_a_pretrained_model_is_chosen_by_its_loss_another_by_its_exact_match(recipe, kept, stale):
+    import torch
+
+    from benchgate.trainer import loop
+
+    state, module = loop.State(), torch.nn.Linear(1, 1)
+    for step, dev in ((10, loop.Dev(0.5, -1.0)), (20, loop.Dev(0.4, -0.8))):
+        state.step = step
+        loop._keep_best(state, dev, module, recipe.judged)
+    assert (state.best_step, state.stale) == (kept, stale)
+
+
 def test_a_teacher_is_refused(model):
     with pytest.raises(BenchgateError, match="is fine-tuned on its data; leave out --teacher"):
         train(model, Changes(), "cpu", teaching=SoftTargets(T5))
 
 
 def test_the_sweep_measures_it_in_a_process_of_its_own(model):
-    (row,) = measure(model, Changes(), [4], ["cpu"], 2)
+    (row,) = measure(model, Changes(lora=2, checkpointing=True), [4], ["cpu"], 2)
     assert row.status == "ok"
+    assert row.settings == "lora 2, bf16, checkpointing"
     assert row.timed_steps == 2
     assert row.peak_bytes > 50e6
     assert row.swap_bytes >= 0

@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from benchgate.trainer import history
 from benchgate.trainer.budget import planned
 from benchgate.trainer.distillation import WAYS, Teaching
 from benchgate.trainer.kept import read_report
-from benchgate.trainer.recipe import Recipe
-from benchgate.trainer.sweep import Speed, measure
+from benchgate.trainer.recipe import Schedule
+from benchgate.trainer.sweep import STEPS, Speed, measure
 from benchgate.trainer.train import Changes, Watch, train
 
 _SETTINGS = {"--temperature": "temperature", "--soft-weight": "weight"}
@@ -50,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--soft-weight", type=float, metavar="W", help="share of the soft targets in the loss (default: 0.9)"
     )
-    parser.add_argument("--sweep", metavar="N,N,...", help="train nothing: measure some steps at each of these batches")
+    parser.add_argument(
+        "--sweep", metavar="N,N,...", help="train nothing: measure steps (--steps; 20) at each of these batches"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -69,7 +72,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     )
     if arguments.sweep is not None:
         here = [device.name for device in devices.values() if device.missing() is None]
-        speeds = measure(model, changes, _batches(arguments.sweep), [arguments.device] if arguments.device else here)
+        on = [arguments.device] if arguments.device else here
+        # The steps that are timed; the recipe keeps its own, and its learning rates.
+        timed = replace(changes, steps=None)
+        speeds = measure(model, timed, _batches(arguments.sweep), on, _at_least_one(arguments.steps, STEPS))
         _print(console, [speed.as_dict() for speed in speeds], arguments.json, _SWEEP_NOTE)
         return 0
     tested = choosing.held_out(model)
@@ -105,6 +111,12 @@ def _teaching(arguments: argparse.Namespace) -> Teaching | None:
     return WAYS[arguments.distill or "soft"](choosing.teacher(arguments.teacher), **settings)
 
 
+def _at_least_one(steps: int | None, default: int) -> int:
+    if steps is not None and steps < 1:
+        raise BenchgateError(f"--steps {steps} must be above 0")
+    return default if steps is None else steps
+
+
 def _batches(text: str) -> list[int]:
     try:
         found = [int(part) for part in text.split(",")]
@@ -126,7 +138,7 @@ def _progress(title: str) -> Iterator[Watch]:
         task = bars.add_task(f"{title}: data and tokenizer", total=None)
         seen: int | None = None
 
-        def watch(recipe: Recipe, state: Any) -> None:
+        def watch(recipe: Schedule, state: Any) -> None:
             nonlocal seen
             if seen is None and state.step > 1:
                 bars.console.print(f"{title}: going on after step {state.step - 1}", markup=False)
@@ -139,7 +151,7 @@ def _progress(title: str) -> Iterator[Watch]:
         yield watch
 
 
-def _told(title: str, recipe: Recipe, row: history.Row) -> str:
+def _told(title: str, recipe: Schedule, row: history.Row) -> str:
     return (
         f"{title}: step {row.step}/{recipe.steps}, loss {row.loss:.3f}, dev loss {row.dev_loss:.3f}, "
         f"dev exact match {row.dev_exact_match:.3f}, {row.step / row.seconds:.1f} steps/s"
@@ -185,22 +197,24 @@ def _print(console: Console, rows: Sequence[dict[str, Any]], as_json: bool, note
         print(json.dumps(rows, indent=1))
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("model", "device"):
-        table.add_column(column, no_wrap=True)
+    settings = any(row["settings"] for row in rows)
+    for column in ("model", "device", *(["settings"] if settings else [])):
+        table.add_column(column, no_wrap=column != "settings")
     for column in ("batch size", "steps/s", "epoch time", "peak memory", "memory pressure"):
         table.add_column(column, justify="right")
     table.add_column("status")
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, settings))
     console.print(table)
     console.print(note, soft_wrap=True)
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], settings: bool) -> list[str]:
     peak, memory = row["peak_bytes"], row["memory_bytes"]
     return [
         row["model"],
         row["device"],
+        *([row["settings"]] if settings else []),
         str(row["batch"]),
         _shown(row["steps_per_s"], lambda value: f"{value:.3g}"),
         _shown(row["epoch_s"], lambda value: human(value, "s")),

@@ -23,10 +23,10 @@ from benchgate.tasks.text2text.prompted import PLAIN, Prompted
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.data import Batch, Loss, Material, Pair
 from benchgate.trainer.kept import Data, Kept, current, read_report
-from benchgate.trainer.recipe import Recipe, Tuning
+from benchgate.trainer.recipe import Schedule, Tuning
 
 # Grows when the same recipe and data would give another model.
-LAYOUT = 1
+LAYOUT = 2
 NEEDS = {"torch": "train", "transformers": "train", "safetensors": "train", "tokenizers": "train"}
 # One file, whatever its size: its digest is the model's.
 ONE_SHARD = "1000GB"
@@ -49,7 +49,7 @@ class FineTuned(Kept):
 
     name: str
     base: Any = None
-    recipe: Recipe = field(default_factory=lambda: Tuning(steps=500, learning_rate=1e-4, batch=8))
+    recipe: Schedule = field(default_factory=lambda: Tuning(steps=500, learning_rate=1e-4, batch=8))
     data: Data | None = None
     prompt: str = PLAIN
     max_source: int = 192
@@ -101,7 +101,7 @@ class FineTuned(Kept):
     def _over(self, place: _Place) -> HubT5 | Prompted:
         return prompted.over(self.name, place, self.prompt, self.max_source, self.max_target)
 
-    def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
+    def key(self, recipe: Schedule, data: Mapping[str, str]) -> dict[str, Any]:
         """All that decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
         base = self._base()
         # Looking a folder up may read what decides nothing, as source code: now, not while a training is watched.
@@ -120,7 +120,7 @@ class FineTuned(Kept):
             raise BenchgateError(f"{self.name}: from which model is it to be made? --base MODEL")
         return self.base
 
-    def needs(self, recipe: Recipe) -> Mapping[str, str]:
+    def needs(self, recipe: Schedule) -> Mapping[str, str]:
         return NEEDS | ({"peft": "train"} if _tuning(recipe).lora else {})
 
     def facts(self) -> Mapping[str, Any]:
@@ -133,7 +133,7 @@ class FineTuned(Kept):
             "architecture": self._begun().architecture,
         }
 
-    def material(self, recipe: Recipe, examples: Mapping[str, Rewrites]) -> Material:
+    def material(self, recipe: Schedule, examples: Mapping[str, Rewrites]) -> Material:
         """Both splits as token ids, by the base's own tokenizer."""
         model = self._begun()
         parts = examples["train"], examples["dev"].sample(recipe.dev_samples)
@@ -146,7 +146,7 @@ class FineTuned(Kept):
         )
         return Material("", FixedLimits.of(model), *pairs)
 
-    def start(self, recipe: Recipe, limits: FixedLimits) -> Any:
+    def start(self, recipe: Schedule, limits: FixedLimits) -> Any:
         """The base with what is trained of it: its weights, or adapters beside them."""
         tuning, module = _tuning(recipe), self._begun().build()
         module.for_training(tuning.checkpointing)
@@ -154,7 +154,7 @@ class FineTuned(Kept):
             _add_adapters(module, tuning.lora)
         return module
 
-    def loss(self, recipe: Recipe) -> Loss:
+    def loss(self, recipe: Schedule) -> Loss:
         return functools.partial(_loss, _tuning(recipe).precision)
 
     def write(self, module: Any, data: Material, out: Path) -> None:
@@ -184,7 +184,7 @@ def _place(base: Any) -> _Place:
     return _Place(base.folder(), str(base.version))
 
 
-def _tuning(recipe: Recipe) -> Tuning:
+def _tuning(recipe: Schedule) -> Tuning:
     if not isinstance(recipe, Tuning):
         raise BenchgateError(f"{type(recipe).__name__} is a recipe for training from nothing; give a Tuning(...)")
     return recipe

@@ -22,7 +22,7 @@ from benchgate.tasks.text2text.decoding import Limits, generate
 from benchgate.trainer import checkpoint
 from benchgate.trainer.data import IGNORED, Batch, Loss, Order, Pair, collate
 from benchgate.trainer.history import Row
-from benchgate.trainer.recipe import Recipe
+from benchgate.trainer.recipe import Schedule
 
 # Steps between two rows of the curve, each with a checkpoint: what a kill costs at most.
 ROW_STEPS = 50
@@ -33,10 +33,14 @@ DECODE_LOGITS = 1 << 25
 
 
 class Dev(NamedTuple):
-    """Greater is better: exact match first, then the loss."""
+    """Figures of dev; greater is better."""
 
     exact_match: float
     negative_loss: float
+
+    def rank(self, judged: str) -> tuple[float, ...]:
+        """The figures to compare evaluations by: the one that is judged, then all."""
+        return getattr(self, judged), *self
 
 
 @dataclass
@@ -74,7 +78,7 @@ class Run:
     """
 
     module: Any
-    recipe: Recipe
+    recipe: Schedule
     limits: Limits
     train: Sequence[Pair]
     dev: Sequence[Pair]
@@ -106,7 +110,7 @@ def fit(run: Run) -> State:
             loss = _mean(losses, state.step, rate)
             dev = evaluate(run) if evaluated else None
             _record(state, loss, rate, dev, order.batches_per_epoch)
-            _keep_best(state, dev, module)
+            _keep_best(state, dev, module, recipe.judged)
             checkpoint.save(run.file, module, optimizer, state.best, state.header())
             losses.clear()
         run.watch(state)
@@ -114,7 +118,7 @@ def fit(run: Run) -> State:
     return state
 
 
-def adamw(module: Any, recipe: Recipe) -> Any:
+def adamw(module: Any, recipe: Schedule) -> Any:
     wanted = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(wanted, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
@@ -193,10 +197,10 @@ def _record(state: State, loss: float, rate: float, dev: Dev | None, batches_per
     )
 
 
-def _keep_best(state: State, dev: Dev | None, module: Any) -> None:
+def _keep_best(state: State, dev: Dev | None, module: Any, judged: str) -> None:
     if dev is None:
         return
-    better_match = state.best_dev is None or dev.exact_match > state.best_dev.exact_match
-    state.stale = 0 if better_match else state.stale + 1
-    if state.best_dev is None or dev > state.best_dev:
+    best = state.best_dev
+    state.stale = 0 if best is None or getattr(dev, judged) > getattr(best, judged) else state.stale + 1
+    if best is None or dev.rank(judged) > best.rank(judged):
         state.best_dev, state.best_step, state.best = dev, state.step, checkpoint.weights(module)

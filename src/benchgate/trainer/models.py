@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import DataError, Unavailable
+from benchgate.core import BenchgateError, DataError, Unavailable
 from benchgate.machine.packages import missing_packages
 from benchgate.storage.reading import reading
 from benchgate.tasks.text2text.codec import END_ID, PAD_ID, Codec, train_unigram, unigram_codec
@@ -23,7 +23,7 @@ from benchgate.tasks.text2text.models import TASK
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.data import Material, encode
 from benchgate.trainer.kept import TOKENIZER, WEIGHTS, Kept, read_report
-from benchgate.trainer.recipe import Recipe
+from benchgate.trainer.recipe import Recipe, Schedule
 
 # Grows when the same recipe and data would give another model: the loop, the initialization or the codec changed.
 LAYOUT = 1
@@ -88,22 +88,22 @@ class TrainedModel(Kept):
     def decode(self, tokens: Sequence[int]) -> str:
         return _codec(self.folder()).to_text(tokens)
 
-    def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
+    def key(self, recipe: Schedule, data: Mapping[str, str]) -> dict[str, Any]:
         """All that decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
         shape, lengths = dict(self.shape), [self.max_source, self.max_target]
         return {"layout": LAYOUT, "shape": shape, "lengths": lengths, "recipe": asdict(recipe), "data": dict(data)}
 
-    def needs(self, recipe: Recipe) -> Mapping[str, str]:
+    def needs(self, recipe: Schedule) -> Mapping[str, str]:
         return NEEDS
 
     def facts(self) -> Mapping[str, Any]:
         """Facts for the report: where it begins."""
         return {"shape": dict(self.shape)}
 
-    def material(self, recipe: Recipe, examples: Mapping[str, Rewrites]) -> Material:
+    def material(self, recipe: Schedule, examples: Mapping[str, Rewrites]) -> Material:
         """Tokenizer from the training split alone, and both splits as token ids."""
         texts = (text for e in examples["train"] for text in (*e.context[-1:], e.query, e.reformulation))
-        tokenizer = train_unigram(texts, recipe.vocabulary)
+        tokenizer = train_unigram(texts, _from_nothing(recipe).vocabulary)
         codec = unigram_codec(tokenizer)
         dev = examples["dev"].sample(recipe.dev_samples)
         pairs = (encode(codec, found, self.max_source, self.max_target) for found in (examples["train"], dev))
@@ -117,11 +117,11 @@ class TrainedModel(Kept):
         )
         return Material(tokenizer.to_str(), limits, *pairs)
 
-    def start(self, recipe: Recipe, limits: FixedLimits) -> Any:
+    def start(self, recipe: Schedule, limits: FixedLimits) -> Any:
         """The untrained module; its weights come from torch's random numbers."""
         return self.make(vocabulary=limits.vocabulary, **self.shape)
 
-    def loss(self, recipe: Recipe) -> None:
+    def loss(self, recipe: Schedule) -> None:
         """Return None: the loop's own."""
 
     def write(self, module: Any, data: Material, out: Path) -> None:
@@ -132,6 +132,12 @@ class TrainedModel(Kept):
 
         save_file(weights(module), out / WEIGHTS)
         (out / TOKENIZER).write_text(data.tokenizer, encoding="utf-8")
+
+
+def _from_nothing(recipe: Schedule) -> Recipe:
+    if not isinstance(recipe, Recipe):
+        raise BenchgateError(f"{type(recipe).__name__} is for models that are fine-tuned; give a Recipe(...)")
+    return recipe
 
 
 @functools.cache

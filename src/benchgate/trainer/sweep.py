@@ -9,11 +9,12 @@ from typing import Any
 from benchgate.machine import workers
 from benchgate.tasks.text2text.decoding import FixedLimits
 from benchgate.trainer.data import Batch, Order, collate, per_epoch
-from benchgate.trainer.recipe import Recipe
+from benchgate.trainer.recipe import Schedule
 from benchgate.trainer.train import Changes, Trainable, check_device, examples_of, peak_memory
 
 WARM_STEPS, STEPS = 3, 20
-TIMEOUT_S = 300.0
+# A large batch of a large model takes 20 s on two cores.
+STEP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Speed:
 
     `peak_bytes` of `memory_bytes`: the process's resident set on the CPU, the device's own allocator elsewhere.
     `swap_bytes` of the process at the end, and the page faults of its life that waited for a disk. None where there is
-    no figure; `status` says why.
+    no figure; `status` says why. `settings` are those of the recipe that decide both, "" where there is no choice.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Speed:
     swap_bytes: int | None = None
     major_faults: int | None = None
     status: str = "ok"
+    settings: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,6 +60,7 @@ class Speed:
             # Reports of before have neither.
             report.get("swap_bytes"),
             report.get("major_faults"),
+            settings=report.get("settings", ""),
         )
 
 
@@ -90,16 +93,16 @@ class _Job:
     name: str
     model: Trainable
     limits: FixedLimits
-    recipe: Recipe
+    recipe: Schedule
     batches: Sequence[Batch]
     device: str
 
 
 def _measured(job: _Job, batches_per_epoch: int) -> Speed:
-    row = Speed(job.name, job.device, job.recipe.batch, None, 0, None, None, None, None)
+    row = Speed(job.name, job.device, job.recipe.batch, None, 0, None, None, None, None, settings=job.recipe.told())
     try:
         with workers.start() as worker:
-            seconds, figures = worker.call(_run, job, timeout_s=TIMEOUT_S)
+            seconds, figures = worker.call(_run, job, timeout_s=STEP_TIMEOUT_S * (len(job.batches) + 1))
     except Exception as error:
         # Out of memory has many types: whatever it is, it is this row's answer and the others go on.
         return replace(row, status=workers.one_line(error))

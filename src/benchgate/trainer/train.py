@@ -23,9 +23,9 @@ from benchgate.trainer.data import Loss, Material, per_epoch
 from benchgate.trainer.distillation import Lesson, Teaching
 from benchgate.trainer.kept import REPORT, Data, make_current, version_of
 from benchgate.trainer.models import TrainedModel
-from benchgate.trainer.recipe import Recipe
+from benchgate.trainer.recipe import Schedule
 
-Watch = Callable[[Recipe, Any], None]
+Watch = Callable[[Schedule, Any], None]
 
 
 class Trainable(Protocol):
@@ -35,28 +35,28 @@ class Trainable(Protocol):
     def name(self) -> str: ...
 
     @property
-    def recipe(self) -> Recipe: ...
+    def recipe(self) -> Schedule: ...
 
     @property
     def data(self) -> Data | None:
         """The examples of "train" and "dev"; None where nobody named any."""
 
-    def key(self, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
+    def key(self, recipe: Schedule, data: Mapping[str, str]) -> dict[str, Any]:
         """Return all that decides the trained weights but for rounding; JSON-ready."""
 
-    def needs(self, recipe: Recipe) -> Mapping[str, str]:
+    def needs(self, recipe: Schedule) -> Mapping[str, str]:
         """Return the packages that training it needs, each with the extra that brings it."""
 
     def facts(self) -> Mapping[str, Any]:
         """Return what the report says of where it begins; JSON-ready."""
 
-    def material(self, recipe: Recipe, examples: Mapping[str, Rewrites]) -> Material:
+    def material(self, recipe: Schedule, examples: Mapping[str, Rewrites]) -> Material:
         """Return what a run trains on."""
 
-    def start(self, recipe: Recipe, limits: FixedLimits) -> Any:
+    def start(self, recipe: Schedule, limits: FixedLimits) -> Any:
         """Return the module that is trained, by its parameters that want a gradient."""
 
-    def loss(self, recipe: Recipe) -> Loss | None:
+    def loss(self, recipe: Schedule) -> Loss | None:
         """Return the loss of a batch, in place of the loop's own; None leaves it."""
 
     def write(self, module: Any, data: Material, out: Path) -> None:
@@ -77,7 +77,7 @@ class Changes:
     precision: str | None = None
     checkpointing: bool | None = None
 
-    def applied(self, recipe: Recipe, examples: int) -> Recipe:
+    def applied(self, recipe: Schedule, examples: int) -> Schedule:
         """Raises BenchgateError for values that no recipe can have."""
         given = {name: value for name, value in asdict(self).items() if value is not None and name != "epochs"}
         if other := given.keys() - asdict(recipe).keys():
@@ -141,7 +141,7 @@ class Job:
     """One run: what `build_or_reuse` calls where the trained artifact is not in the cache."""
 
     model: Trainable
-    recipe: Recipe
+    recipe: Schedule
     key: Mapping[str, Any]
     device: str
     unfinished: Path
@@ -181,6 +181,7 @@ class Job:
             "vocabulary": data.limits.vocabulary,
             **self.model.facts(),
             "recipe": asdict(self.recipe),
+            "settings": self.recipe.told(),
             "data": self.key["data"],
             "distillation": self.key.get("distillation"),
             "examples": len(data.train),
