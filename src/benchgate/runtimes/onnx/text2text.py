@@ -1,4 +1,5 @@
-"""Text2text on ONNX Runtime: `begin` and `step` of the module as two ONNX files, the cache passed from call to call.
+"""Text2text on ONNX Runtime: `begin` and `step` of the module as two ONNX files, the cache passed from call to call; as
+one file where the module has `extend` (`ExtendingModule`), so that its weights are there once.
 
 Exported by tracing: torch's newer exporter (`dynamo=True`) was seen to fail on the step of torch 2.13's modules.
 int8-dynamic is ONNX Runtime's own: weights int8 per channel, activations uint8 per tensor, quantized on the fly.
@@ -20,20 +21,21 @@ from benchgate.runtimes.onnx.session import Opened
 from benchgate.tasks.text2text.stepped import SteppedSession
 from benchgate.tasks.text2text.traced import Example, example, moving
 
-BEGIN, STEP = "begin.onnx", "step.onnx"
+BEGIN, STEP, EXTEND = "begin.onnx", "step.onnx", "extend.onnx"
 OPSET = 17
 BUILD_NEEDS = {"onnx": "onnx", "torch": "onnx"}
 
 
 def build(model: Any, scheme: Scheme, out: Path, runtime: Runtime) -> None:
-    """Write both files. Raises Unavailable without the exporter's packages."""
+    """Write the files. Raises Unavailable without the exporter's packages."""
     if reason := missing_packages(BUILD_NEEDS):
         raise Unavailable(reason)
     compress = support.imported(support.compressor_row(model, scheme, runtime).target)
     module = model.build().float().eval()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, export in ((BEGIN, _export_begin), (STEP, _export_step)):
+        one = hasattr(module, "extend")
+        for name, export in [(EXTEND, _export_extend)] if one else [(BEGIN, _export_begin), (STEP, _export_step)]:
             export(module, model.vocabulary, Path(folder) / name)
             compress(Path(folder) / name, out / name, model, scheme)
 
@@ -49,6 +51,13 @@ def _export_step(module: Any, vocabulary: int, path: Path) -> None:
     inputs = ["tokens", *_named("memory", first.memory), *_named("cache", first.cache)]
     outputs = ["logits", *_named("next", first.cache)]
     _export(_only(module, "step"), first.step, second.step, inputs, outputs, path)
+
+
+def _export_extend(module: Any, vocabulary: int, path: Path) -> None:
+    first, second = _examples(module, vocabulary)
+    inputs = ["tokens", "mask", *_named("cache", first.cache)]
+    outputs = ["logits", *_named("next", first.cache)]
+    _export(_only(module, "extend"), first.extend, second.extend, inputs, outputs, path)
 
 
 def _examples(module: Any, vocabulary: int) -> tuple[Example, Example]:
@@ -100,7 +109,9 @@ def int8_dynamic(source: Path, target: Path, model: Any, scheme: Scheme) -> None
 
 
 def load(opened: Opened, model: Any) -> SteppedSession:
-    """A Text2TextSession on both files of the artifact."""
+    """A Text2TextSession on the files of the artifact."""
+    if (opened.folder / EXTEND).is_file():
+        return SteppedSession(ExtendingStepper(opened.graph(EXTEND)), model)
     return SteppedSession(OnnxStepper(opened.graph(BEGIN), opened.graph(STEP)), model)
 
 
@@ -139,3 +150,43 @@ class OnnxStepper:
     def weights_bytes(self) -> int | None:
         parts = [self._begin.weights_bytes, self._step.weights_bytes]
         return None if None in parts else sum(parts)
+
+
+class ExtendingDecoding:
+    """One batch on a module's `extend`: the mask grows with the cache."""
+
+    def __init__(self, graph: Any, mask: np.ndarray, cache: list[np.ndarray]) -> None:
+        self._graph, self._mask, self._cache = graph, mask, cache
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        self._mask = np.pad(self._mask, ((0, 0), (0, 1)), constant_values=1)
+        logits, *self._cache = self._graph((tokens[:, None], self._mask, *self._cache)).values()
+        found: np.ndarray = logits
+        return found
+
+    def reorder(self, rows: np.ndarray) -> None:
+        self._mask = self._mask[rows]
+        self._cache = [part[rows] for part in self._cache]
+
+
+class ExtendingStepper:
+    """One file in a session (`benchgate.runtimes.onnx.session.OnnxSession`)."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+
+    def begin(self, source: np.ndarray, mask: np.ndarray) -> ExtendingDecoding:
+        # [batch, heads, past, width] each, with nothing in the past.
+        empty = (np.zeros((len(source), heads, 0, width), np.float32) for _, heads, _, width in self._graph.shapes[2:])
+        _, *cache = self._graph((source, mask, *empty)).values()
+        return ExtendingDecoding(self._graph, mask, cache)
+
+    @property
+    def kernel(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._graph.kernel
+        return found
+
+    @property
+    def weights_bytes(self) -> int | None:
+        found: int | None = self._graph.weights_bytes
+        return found

@@ -42,18 +42,18 @@ class DecoderSeq2Seq(nn.Module):  # type: ignore[misc]
             getattr(self.lm, "activation_checkpointing_enable", self.lm.gradient_checkpointing_enable)()
 
     def begin(self, source: Tensor, mask: Tensor) -> tuple[State, State]:
-        cache = DynamicCache()
         # One row of logits is the least that can be asked for; nobody reads it.
-        self._run(source, self._bias(mask, source.shape[1]), _places(mask), cache, keep=1)
-        return (mask,), tuple(part for layer in cache.layers for part in (layer.keys, layer.values))
+        return (mask,), self.extend(source, mask, ())[1]
 
     def step(self, tokens: Tensor, memory: State, cache: State) -> tuple[Tensor, State]:
         (mask,) = memory
-        kept = DynamicCache(list(zip(cache[::2], cache[1::2], strict=True)))
         after = mask.new_ones(mask.shape[0], cache[0].shape[2] + 1 - mask.shape[1])
-        seen = torch.cat((mask, after), 1)
-        places = seen.sum(1, keepdim=True) - 1
-        logits = self._run(tokens[:, None], padding_bias(seen, self.lm.dtype), places, kept, keep=1)
+        return self.extend(tokens[:, None], torch.cat((mask, after), 1), cache)
+
+    def extend(self, tokens: Tensor, mask: Tensor, cache: State) -> tuple[Tensor, State]:
+        kept = DynamicCache(list(zip(cache[::2], cache[1::2], strict=True)) if cache else None)
+        length = tokens.shape[1]
+        logits = self._run(tokens, self._bias(mask, length), _places(mask)[:, -length:], kept, keep=1)
         return logits[:, 0], tuple(part for layer in kept.layers for part in (layer.keys, layer.values))
 
     def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
@@ -74,12 +74,12 @@ class DecoderSeq2Seq(nn.Module):  # type: ignore[misc]
         return found
 
     def _bias(self, mask: Tensor, length: int) -> Tensor:
-        """Addend of attention scores, [batch, 1, length, length]: the lowest number at padding and at what comes later.
-
-        A token sees itself even where it is padding: a row of nothing but the lowest number would be the mean of all.
+        """Addend of attention scores of the last `length` of the mask's places, [batch, 1, length, places]: the lowest
+        number at padding and at what comes later. Padding comes after a token that all rows see, so none is lowest
+        throughout, which would be the mean of all.
         """
-        lowest = torch.finfo(self.lm.dtype).min
-        later = torch.full((length, length), lowest, dtype=self.lm.dtype, device=mask.device).triu(1)
+        places = torch.arange(mask.shape[1], device=mask.device)
+        later = (places[None, :] > places[-length:, None]).to(self.lm.dtype) * torch.finfo(self.lm.dtype).min
         return torch.minimum(padding_bias(mask, self.lm.dtype), later)
 
 

@@ -48,6 +48,20 @@ class Seq2SeqModule(Protocol):
         """Teacher forcing: logits [batch, target length, vocabulary]; `target`, int64, begins with the start token."""
 
 
+class ExtendingModule(Seq2SeqModule, Protocol):
+    """A module whose source goes the way of its target, as in a decoder-only language model.
+
+    A runtime that keeps a graph for each function needs one for `extend` alone, and the weights once. `memory` is the
+    source's mask, `cache` is [batch, heads, past, width] each.
+    """
+
+    def extend(self, tokens: Any, mask: Any, cache: State) -> tuple[Any, State]:
+        """Logits float [batch, vocabulary] after the last of `tokens`, int64 [batch, length]; and the longer cache.
+
+        `mask` is int64 [batch, past + length]; an empty `cache` is nothing in the past.
+        """
+
+
 class Text2TextModel(Model, Protocol):
     """A model of this task. `max_source` and `max_target` are in tokens."""
 

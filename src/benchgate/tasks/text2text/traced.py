@@ -23,6 +23,14 @@ class Example:
         return self.source, self.mask
 
     @property
+    def extend(self) -> tuple[Any, ...]:
+        """The source once more, after all that is in the cache."""
+        import torch
+
+        seen = self.mask.new_ones(self.mask.shape[0], self.cache[0].shape[2])
+        return self.source, torch.cat((self.mask, seen), 1), self.cache
+
+    @property
     def step(self) -> tuple[Any, ...]:
         return self.tokens, self.memory, self.cache
 
