@@ -9,7 +9,7 @@ import pytest
 
 from benchgate import core
 from benchgate.commands.cells import check_cell, parse_cell
-from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName, support
+from benchgate.core import BenchgateError, Cell, Scheme, Unavailable, UnknownName, models, support
 from benchgate.schemes import composed
 from benchgate.transforms.prune import Prune
 
@@ -118,6 +118,11 @@ def test_a_mistyped_name_has_near_matches(typed, near):
 def test_what_is_no_cell(typed):
     with pytest.raises(UnknownName, match=r"write MODEL --scheme S .* known models: other, rewrite"):
         parse_cell(typed)
+
+
+def test_a_project_without_models_is_told_so():
+    with models.replaced(), pytest.raises(UnknownName, match=r"known models: none; schemes: "):
+        parse_cell("mine")
 
 
 @pytest.mark.parametrize(("option", "kind"), [("scheme", "scheme"), ("runtime", "runtime"), ("device", "device")])

@@ -83,3 +83,12 @@ def test_a_t5_folder_is_fine_tuned_too(told, tmp_path):
     code, _, err = told("train", "mine2", "--base", tmp_path / "t5", "--data", file, "--steps", 4, "--checkpointing")
     assert code == 2
     assert "--checkpointing is for causal language models" in err
+
+
+@pytest.mark.parametrize("name", ["./not-there", "../not/there", "gpt-99"])
+def test_a_base_that_is_nowhere_says_what_may_be_one(told, tmp_path, name):
+    file = conversations(tmp_path / "talk.jsonl")
+    code, _, err = told("train", "mine", "--base", name, "--data", file)
+    assert code == 2
+    assert f"--base: unknown model '{name}'" in err
+    assert "a folder that is there or an id of the hub" in err

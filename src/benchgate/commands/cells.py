@@ -136,7 +136,7 @@ def _all_cells(name: str) -> Iterator[Cell]:
 def _known() -> str:
     parts = (("models", models), ("schemes", schemes), ("runtimes", runtimes), ("devices", devices))
     return "write MODEL --scheme S --runtime R --device D; known " + "; ".join(
-        f"{kind}: {', '.join(registry)}" for kind, registry in parts
+        f"{kind}: {', '.join(registry) or 'none'}" for kind, registry in parts
     )
 
 

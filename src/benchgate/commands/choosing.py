@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchgate.core import BenchgateError, models
+from benchgate.core import BenchgateError, UnknownName, models
 from benchgate.storage import cache
 from benchgate.storage.whole import write_whole
 from benchgate.tasks.text2text.conversations import split
@@ -90,7 +90,11 @@ def _not_here(name: str, kinds: Any) -> BenchgateError:
 
 
 def _with_folder(name: str) -> Any:
-    base = models[name]
+    try:
+        base = models[name]
+    except UnknownName as error:
+        hub = "HuggingFaceTB/SmolLM2-135M"
+        raise UnknownName(f"--base: {error}; a folder that is there or an id of the hub, as {hub}, will do") from None
     if not hasattr(base, "folder"):
         raise BenchgateError(f"--base {name} is no model of a transformers folder; name one, or the folder itself")
     return base

@@ -180,6 +180,7 @@ def from_name(name: str) -> HubModel | None:
     if Path(name).is_dir():
         return HubModel(Path(name).name, str(Path(name).resolve()), "local")
     source, _, revision = name.partition("@")
-    if source.count("/") != 1 or not all(source.split("/")):
+    # "./name" is a folder that is not there: no organisation begins so.
+    if source.count("/") != 1 or not all(source.split("/")) or source.startswith("."):
         return None
     return HubModel(name, source, revision or "main")
