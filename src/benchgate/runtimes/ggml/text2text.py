@@ -76,8 +76,14 @@ class Context:
             self._library.c.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def _run(
-        self, function: str, tokens: np.ndarray, positions: Sequence[int], sequences: Sequence[Sequence[int]]
+        self,
+        function: str,
+        tokens: np.ndarray,
+        positions: Sequence[int],
+        sequences: Sequence[Sequence[int]],
+        last_only: bool = False,
     ) -> None:
+        """Run a batch. `last_only`: the others' outputs are not asked for, which spares the head for each of them."""
         ffi, count = self._library.ffi, len(tokens)
         # What the batch points to must live as long as the call.
         lists = [ffi.new("int32_t[]", list(of_token)) for of_token in sequences]
@@ -86,7 +92,7 @@ class Context:
             "pos": ffi.new("int32_t[]", list(positions)),
             "n_seq_id": ffi.new("int32_t[]", [len(of_token) for of_token in sequences]),
             "seq_id": ffi.new("int32_t *[]", lists),
-            "logits": ffi.new("int8_t[]", [1] * count),
+            "logits": ffi.new("int8_t[]", [int(not last_only)] * (count - 1) + [1]),
         }
         batch = ffi.new("llama_batch *", {"n_tokens": count, **parts})
         status, errors = self._library.quietly(lambda: getattr(self._library.c, function)(self._handle, batch[0]))
@@ -107,7 +113,7 @@ class PromptContext(Context):
     """The same for a model that has no encoder: the source comes first in its one sequence."""
 
     def _read(self, source: np.ndarray) -> int:
-        self._run("llama_decode", source, range(len(source)), [[0]] * len(source))
+        self._run("llama_decode", source, range(len(source)), [[0]] * len(source), last_only=True)
         return len(source)
 
 
