@@ -27,6 +27,7 @@ FILES = (
     "pytest_plugin/test_data_fixtures.py",
     "pytest_plugin/test_dry_run.py",
     "pytest_plugin/test_energy.py",
+    "pytest_plugin/test_fleet.py",
     "pytest_plugin/test_foreign_table.py",
     "pytest_plugin/test_gate.py",
     "pytest_plugin/test_good_citizen.py",

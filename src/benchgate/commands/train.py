@@ -197,24 +197,25 @@ def _print(console: Console, rows: Sequence[dict[str, Any]], as_json: bool, note
         print(json.dumps(rows, indent=1))
         return
     table = Table(box=None, pad_edge=False)
-    settings = any(row["settings"] for row in rows)
-    for column in ("model", "device", *(["settings"] if settings else [])):
-        table.add_column(column, no_wrap=column != "settings")
+    for column in ("model", "device"):
+        table.add_column(column, no_wrap=True)
     for column in ("batch size", "steps/s", "epoch time", "peak memory", "memory pressure"):
         table.add_column(column, justify="right")
     table.add_column("status")
     for row in rows:
-        table.add_row(*_cells(row, settings))
+        table.add_row(*_cells(row))
     console.print(table)
+    # The same for all rows: they are of one command.
+    if settings := rows[0]["settings"]:
+        console.print(f"Trained: {settings}.")
     console.print(note, soft_wrap=True)
 
 
-def _cells(row: dict[str, Any], settings: bool) -> list[str]:
+def _cells(row: dict[str, Any]) -> list[str]:
     peak, memory = row["peak_bytes"], row["memory_bytes"]
     return [
         row["model"],
         row["device"],
-        *([row["settings"]] if settings else []),
         str(row["batch"]),
         _shown(row["steps_per_s"], lambda value: f"{value:.3g}"),
         _shown(row["epoch_s"], lambda value: human(value, "s")),

@@ -37,13 +37,15 @@ GRACE_S = 60.0
 
 @dataclass(frozen=True)
 class Start:
-    """How a side's pytest is started: interpreter, folder, arguments, variables beside this process's."""
+    """How a pytest is started: interpreter, folder, arguments, variables beside this process's; the plugin that
+    answers, and its option for the wire."""
 
     name: str
     python: str
     folder: Path
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    plugin: tuple[str, str] = (PLUGIN, "--gate-peer")
 
 
 class Peer:
@@ -54,7 +56,8 @@ class Peer:
         # Open as long as the process runs.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         ours, theirs = socket.socketpair()
-        command = [start.python, "-P", "-m", "pytest", "-p", PLUGIN, "--gate-peer", str(theirs.fileno())]
+        plugin, option = start.plugin
+        command = [start.python, "-P", "-m", "pytest", "-p", plugin, option, str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(
                 [*command, *start.arguments],

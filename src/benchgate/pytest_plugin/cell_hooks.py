@@ -11,7 +11,7 @@ import pytest
 
 from benchgate import registration
 from benchgate.core import BenchgateError, CannotBeSent, Cell, DataError, Unavailable, runtimes
-from benchgate.executors.local import Local, Settings
+from benchgate.executors.local import Kind, Local, Settings
 from benchgate.gate.policy import Policy, parse_policy
 from benchgate.gate.side_by_side.calibrated import noise_for
 from benchgate.machine import workers
@@ -91,7 +91,9 @@ class CellHooks:
         option = config.option
         limit = None if option.cell_memory is None else _bytes(option.cell_memory)
         way = option.cell_load or ""
-        self.local = Local(Settings(option.cell_executor, option.cell_spin, option.cell_timeout, limit, way))
+        # On a cluster a cell runs in a process as well.
+        kind: Kind = "inline" if option.cell_executor == "inline" else "process"
+        self.local = Local(Settings(kind, option.cell_spin, option.cell_timeout, limit, way))
         self.also: list[Meter] = [] if option.cell_energy is None else [ModelledEnergy(option.cell_energy)]
         self.overrides: dict[str, list[str]] = {axis: getattr(config.option, f"cell_{axis}") for axis in AXES}
 

@@ -39,6 +39,12 @@ def _positive(text: str) -> float:
     return number
 
 
+def _executor(text: str) -> str:
+    if text not in ("process", "inline", "ray") and not text.startswith("ray="):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of process, inline, ray and ray=ADDRESS")
+    return text
+
+
 def _modelled_watts(text: str) -> float:
     kind, _, watts = text.partition("=")
     try:
@@ -73,10 +79,12 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "also model energy as CPU time x these watts a busy core: an estimate, shown as modelled, never gated",
     },
     "--cell-executor": {
-        "choices": ("process", "inline"),
+        "metavar": "process|inline|ray[=ADDRESS]",
+        "type": _executor,
         "default": "process",
-        "help": "a process for each cell (the default), or all in pytest's, for debuggers and profilers",
+        "help": "a process for each cell (process), all in pytest's (inline, to debug), or a cluster's machines (ray)",
     },
+    "--cell-kind": {"metavar": "NAME", "help": "with --cell-executor ray: measure on machines of this kind only"},
     "--cell-timeout": {
         "metavar": "SECONDS",
         "type": _positive,
@@ -157,6 +165,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if stored_runs.baseline_has_cells(config) or asked:
         cell_hooks.activate(config)
+    option = config.option
+    if option.cell_kind is not None and not option.cell_executor.startswith("ray"):
+        raise pytest.UsageError("--cell-kind chooses machines of a cluster; give --cell-executor ray=ADDRESS too")
+    if option.cell_executor.startswith("ray") and any(config.getoption(flag) for flag in AGAINST):
+        raise pytest.UsageError("side by side is measured on one machine; leave --cell-executor ray out")
     if config.option.cell_dry_run:
         from benchgate.pytest_plugin import dry_run
 
@@ -165,6 +178,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from benchgate.pytest_plugin import against
 
         against.register(config)
+    elif config.option.cell_executor.startswith("ray"):
+        from benchgate.pytest_plugin import fleet
+
+        fleet.register(config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,7 +10,7 @@ from benchgate.storage.checkout import Tree
 
 # Options of a run that are not for its sides: with a value, and without.
 WITH_VALUE = (
-    "--gate-against", "--gate-against-python", "--gate-budget", "--gate-report", "--gate-confirm",
+    "--gate-against", "--gate-against-python", "--gate-budget", "--gate-report", "--gate-confirm", "--cell-kind",
     "--benchmark-json", "--benchmark-compare", "--benchmark-compare-fail", "--benchmark-save", "--junitxml",
     "--junit-xml", "--maxfail", "--cov-report", "--color", "--durations", "--tb", "--capture", "-r",
 )  # fmt: skip

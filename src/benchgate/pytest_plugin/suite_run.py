@@ -31,6 +31,7 @@ class SuiteRun:
 
     `tolerances` are those of the tests' marks by node id, `depends` what their cells depend on. `resumed` are the
     entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
+    `elsewhere` are the entries of what other machines measured.
     `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
     the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
     `regressed` holds what the gate failed in any of them. `noise` is this machine's by cell and operation, and device.
@@ -53,6 +54,7 @@ class SuiteRun:
     depends: dict[str, dict[str, Any]] = field(default_factory=dict)
     resumed: dict[str, Entry] = field(default_factory=dict)
     reused: set[str] = field(default_factory=set)
+    elsewhere: dict[str, Entry] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     gone: list[Finding] = field(default_factory=list)
@@ -214,6 +216,15 @@ class SuiteRun:
         self.journal.append(Entry(record, benchmark, {**self.depends.get(key, {}), **state}))
         return record
 
+    def keep_elsewhere(self, entry: Entry) -> None:
+        """Put a cell that another machine measured into the journal, with its record as it is here by now."""
+        record = self.records[entry.record.key]
+        benchmark = None if entry.benchmark is None else dict(entry.benchmark)
+        if benchmark is not None:
+            benchmark["extra_info"] = {**benchmark["extra_info"], "benchgate": record.as_dict()}
+        self.elsewhere[record.key] = kept = Entry(record, benchmark, entry.depends)
+        self.journal.append(kept)
+
     def end_journal(self) -> None:
         """The run ended in order: only what was resumed and not asked for this time stays to be resumed."""
         self.journal.end([entry for key, entry in self.resumed.items() if key not in self.collected])
@@ -238,9 +249,11 @@ class SuiteRun:
         return Summary(list(self.records.values()), dict(self.findings), list(self.gone), self.comparing)
 
     def complete(self, document: dict[str, Any]) -> None:
-        """Add to pytest-benchmark's document what it does not know: resumed benchmarks and untimed records."""
+        """Add to pytest-benchmark's document what it does not know: benchmarks that were resumed or run elsewhere, and
+        untimed records."""
         have = {bench["fullname"] for bench in document["benchmarks"]}
-        entries = [entry for key, entry in self.resumed.items() if key in self.reused and key not in have]
+        known = {**{key: self.resumed[key] for key in self.resumed if key in self.reused}, **self.elsewhere}
+        entries = [entry for key, entry in known.items() if key not in have]
         again = [dict(entry.benchmark) for entry in entries if entry.benchmark is not None]
         document["benchmarks"] = again + document["benchmarks"]
         document["benchgate"] = {

@@ -204,7 +204,7 @@ def _read(path: Path) -> tuple[list[str], dict[str, Entry], list[str]]:
     # A kill cuts the last line: it is no entry, and no surprise.
     for number, line in enumerate(lines[1:-1], 2):
         try:
-            entry = _entry(_parsed(line), f"{path}, line {number}")
+            entry = parse_entry(_parsed(line), f"{path}, line {number}")
             entries[entry.record.key] = entry
         except (ValueError, BenchgateError):
             broken.append(number)
@@ -220,8 +220,8 @@ def _parsed(line: bytes) -> Any:
         raise ValueError("nested too deep") from error
 
 
-def _entry(raw: Any, where: str) -> Entry:
-    """Raises ValueError or ResultsError for what is no entry."""
+def parse_entry(raw: Any, where: str) -> Entry:
+    """An entry from its JSON. Raises ValueError or ResultsError for what is no entry."""
     if not isinstance(raw, dict) or not isinstance(raw.get("record"), dict) or not isinstance(raw.get("depends"), dict):
         raise ValueError("no entry")
     block = raw["record"]

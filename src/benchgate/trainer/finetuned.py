@@ -15,7 +15,7 @@ from typing import Any
 
 from benchgate import registration
 from benchgate.core import BenchgateError
-from benchgate.tasks.file_models import load_tokenizer
+from benchgate.tasks.file_models import load_tokenizer, quiet
 from benchgate.tasks.text2text import prompted
 from benchgate.tasks.text2text.decoding import FixedLimits
 from benchgate.tasks.text2text.models import TASK, HubT5
@@ -160,7 +160,8 @@ class FineTuned(Kept):
     def write(self, module: Any, data: Material, out: Path) -> None:
         """Write the folder, as transformers saves it; adapters are merged into the weights."""
         _merge_adapters(module)
-        module.pretrained.save_pretrained(out, max_shard_size=ONE_SHARD)
+        with quiet():
+            module.pretrained.save_pretrained(out, max_shard_size=ONE_SHARD)
         load_tokenizer(_place(self._base()).folder()).save_pretrained(out)
 
 

@@ -1,0 +1,197 @@
+"""Machines of a Ray cluster for the tests of one run: each measures one cell at a time.
+
+Ray places the work, by resources: a node that measures was started with `--resources='{"bench_slot": 1}'`, and one of a
+kind has `"kind:NAME": 1` beside it. What is lost with its node or process is begun anew, on a node that Ray chooses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchgate.core import BenchgateError, Unavailable
+from benchgate.machine.packages import missing_packages
+
+SLOT, KIND = "bench_slot", "kind:"
+# A part of a kind's resource: so many cells may ask for it as there are slots.
+SHARE = 0.001
+NEEDS = {"ray": "ray"}
+# Times that one test is begun before it counts as failed.
+ATTEMPTS = 3
+POLL_S = 1.0
+KNOCK_S = 5.0
+# The least that Ray takes for objects; answers are small.
+STORE_BYTES = 100 * 2**20
+# Variables of the driver that a node's session has too.
+PASSED_ON = ("BENCHGATE_", "HF_", "OMP_", "PYTEST_", "FAKE_")
+# Not sent to other machines with the project.
+LEFT_OUT = (".git", ".tox", ".venv", ".benchmarks", "node_modules", "__pycache__")
+START = """start a node with: ray start --address=HEAD:6379 --resources='{"bench_slot": 1}'"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Machines that are wanted: `address` as `ray.init` takes it (None: one of this machine alone), `kind` of node ("":
+    any), `project` the folder that other machines are sent."""
+
+    address: str | None
+    kind: str
+    project: Path
+
+    @property
+    def resources(self) -> dict[str, float]:
+        return {SLOT: 1.0, **({KIND + self.kind: SHARE} if self.kind else {})}
+
+
+@dataclass
+class Job:
+    """A test that is away: which attempt this is, and why those before came to nothing."""
+
+    test: str
+    argument: Any
+    attempt: int = 1
+    lost: list[str] = field(default_factory=list)
+
+
+class Fleet:
+    """A connected cluster. `run` is called on a node with each argument; `shipped`: its folder is a copy there."""
+
+    def __init__(self, ray: Any, wanted: Wanted) -> None:
+        self._ray, self._wanted = ray, wanted
+        self.shipped = any(node["NodeManagerHostname"] != socket.gethostname() for node in self.nodes())
+        self._jobs: dict[Any, Job] = {}
+        self._function: Any = None
+
+    def nodes(self) -> list[Mapping[str, Any]]:
+        """The nodes that are alive and may measure what is wanted."""
+        wanted = self._wanted.resources
+        alive = (node for node in self._ray.nodes() if node["Alive"])
+        return [node for node in alive if all(node["Resources"].get(name, 0) >= n for name, n in wanted.items())]
+
+    def lacking(self) -> str:
+        """Why nothing can be placed; "" where something can."""
+        if self.nodes():
+            return ""
+        kinds = sorted(name.removeprefix(KIND) for name in self._ray.cluster_resources() if name.startswith(KIND))
+        of_kind = (
+            f" of kind {self._wanted.kind!r} (there are: {', '.join(kinds) or 'none'})" if self._wanted.kind else ""
+        )
+        return f"no node{of_kind} has {SLOT}; {START}"
+
+    def send(self, function: Callable[[Any], Any], job: Job) -> None:
+        """Have `function(job.argument)` called on a node that has nothing else to measure."""
+        if self._function is None:
+            self._function = self._ray.remote(function)
+        remote = self._function.options(
+            num_cpus=0, resources=self._wanted.resources, max_retries=0, runtime_env=self._environment(), name=job.test
+        )
+        self._jobs[remote.remote(job.argument)] = job
+
+    def answers(self, function: Callable[[Any], Any]) -> Iterator[tuple[Job, Any]]:
+        """Yield each job and its answer as it comes, an exception where there is none after all attempts."""
+        while self._jobs:
+            done, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=POLL_S)
+            for reference in done:
+                job = self._jobs.pop(reference)
+                answer = self._answer(reference)
+                if isinstance(answer, Lost) and job.attempt < ATTEMPTS:
+                    self.send(function, Job(job.test, job.argument, job.attempt + 1, [*job.lost, str(answer)]))
+                else:
+                    yield job, answer
+            if not done and (reason := self.lacking()):
+                for reference in list(self._jobs):
+                    yield self._jobs.pop(reference), Lost(f"it can be placed nowhere any more: {reason}")
+
+    def _answer(self, reference: Any) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(reference)
+        except errors.RayTaskError as error:
+            cause = error.cause
+            return cause if isinstance(cause, Lost) else BenchgateError(f"its node cannot run it: {_last_line(error)}")
+        except errors.RayError as error:
+            return Lost(f"{type(error).__name__}: {_first_line(error)}")
+
+    def cancel(self) -> None:
+        """Give up what is away."""
+        for reference in self._jobs:
+            with contextlib.suppress(Exception):
+                self._ray.cancel(reference, force=True)
+        self._jobs.clear()
+
+    def _environment(self) -> dict[str, Any]:
+        given = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+        sent = {"working_dir": str(self._wanted.project), "excludes": list(LEFT_OUT)} if self.shipped else {}
+        return {"env_vars": given, **sent}
+
+
+class Lost(BenchgateError):
+    """A test that was away is gone with its node or process; it may be begun anew."""
+
+
+@contextlib.contextmanager
+def connected(wanted: Wanted) -> Iterator[Fleet]:
+    """Yield the cluster; one that was started for this is ended afterwards, what is away is given up.
+
+    Raises Unavailable without Ray, BenchgateError where nobody answers, versions differ or nothing could be placed.
+    """
+    if reason := missing_packages(NEEDS):
+        raise Unavailable(f"--cell-executor ray: {reason}")
+    import ray
+
+    if ray.is_initialized():
+        raise BenchgateError("this process is connected to a Ray cluster already; ray.shutdown() first")
+    _begin(ray, wanted.address)
+    try:
+        fleet = Fleet(ray, wanted)
+        if reason := fleet.lacking():
+            raise BenchgateError(f"--cell-executor ray: {reason}")
+        try:
+            yield fleet
+        finally:
+            fleet.cancel()
+    finally:
+        ray.shutdown()
+
+
+def _begin(ray: Any, address: str | None) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+    if address is None:
+        ray.init("local", resources={SLOT: 1.0}, object_store_memory=STORE_BYTES, **quiet)
+        return
+    _knock(address)
+    del quiet["include_dashboard"]
+    try:
+        ray.init(address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise BenchgateError(f"--cell-executor ray={address}: {_first_line(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Raise BenchgateError where nobody listens: Ray itself tries for a minute."""
+    place = address.removeprefix("ray://")
+    host, colon, port = place.rpartition(":")
+    if address == "auto":
+        return
+    if not (colon and host and port.isdigit()):
+        raise BenchgateError(f"--cell-executor ray={address}: HOST:PORT, ray://HOST:PORT or auto is needed")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise BenchgateError(
+            f"--cell-executor ray={address}: nobody answers there ({error}); ray start --head starts a cluster"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

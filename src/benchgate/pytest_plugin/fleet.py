@@ -1,0 +1,206 @@
+"""`--cell-executor ray`: each test that measures a cell runs on a machine of a Ray cluster, whole; its reports, its
+record and its rounds come back, and the gate and the file are this run's. All other tests run here, afterwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchgate.core import BenchgateError
+from benchgate.executors import surroundings
+from benchgate.executors.fleet import Fleet, Job, Lost, Wanted, connected
+from benchgate.executors.peer import Peer, Start
+from benchgate.executors.wire import SideError
+from benchgate.gate.side_by_side.rule import ASSUMED
+from benchgate.pytest_plugin import matrix, passed_on
+from benchgate.pytest_plugin.cell import plain
+from benchgate.pytest_plugin.cell_hooks import CellHooks
+from benchgate.pytest_plugin.items import cell_of, params_of
+from benchgate.pytest_plugin.names import CELLS
+from benchgate.results import Record
+from benchgate.storage.checkout import Tree
+from benchgate.storage.journal import Entry, parse_entry
+
+FLEET = "benchgate-fleet"
+NODE = "benchgate.pytest_plugin.node"
+RAY = "ray"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A pytest as it is started on a node: the driver's arguments, its folder in the project `root`, its variables.
+
+    `shipped`: the node has a copy of the project, in the folder that it is in itself.
+    """
+
+    arguments: tuple[str, ...]
+    root: str
+    inside: str
+    environment: tuple[tuple[str, str], ...]
+    shipped: bool
+
+    def start(self) -> Start:
+        ours = Tree(Path(self.root), "the driver's")
+        here = Tree(Path.cwd(), "the node's copy") if self.shipped else ours
+        given = passed_on.arguments(self.arguments, ours, here, ours.root / self.inside)
+        moved = {name: value.replace(str(ours.root), str(here.root)) for name, value in self.environment}
+        asked = [*given, "--cell-executor=process"]
+        return Start("node", sys.executable, here.root / self.inside, asked, moved, (NODE, "--cell-node"))
+
+
+# Of one of Ray's processes on a node: it lives on for the tests that come after.
+_sessions: dict[Session, Peer] = {}
+
+
+def on_node(asked: tuple[Session, str, Any]) -> dict[str, Any]:
+    """A test's answer, by the session of this process; see `pytest_plugin.node`. Raises Lost where that is gone."""
+    session, test, resumed = asked
+    try:
+        if session not in _sessions:
+            _sessions[session] = Peer(session.start())
+            _sessions[session].greet()
+        answer = _sessions[session].ask("run", test=test, resumed=resumed)
+    except SideError as error:
+        _sessions.pop(session).kill()
+        raise Lost(str(error)) from None
+    return {**answer, "node": socket.gethostname(), "id": _node_id()}
+
+
+def _node_id() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())[:8]
+
+
+def register(config: pytest.Config) -> None:
+    """Register the hooks that send tests away."""
+    hooks = config.pluginmanager.getplugin(CELLS)
+    assert isinstance(hooks, CellHooks)
+    config.pluginmanager.register(FleetHooks(config, hooks), FLEET)
+
+
+class FleetHooks:
+    """Sends away in the place of pytest's loop."""
+
+    def __init__(self, config: pytest.Config, hooks: CellHooks) -> None:
+        self._config, self._suite = config, hooks.suite
+        # What was calibrated is the noise of this machine, not of those that measure.
+        self._suite.noise = lambda name, device: ASSUMED
+        option = config.option
+        _, _, address = option.cell_executor.partition("=")
+        self._wanted = Wanted(address or os.environ.get("RAY_ADDRESS") or None, option.cell_kind or "", config.rootpath)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        items = {item.nodeid: item for item in session.items if cell_of(item) is not None}
+        # What pytest's own loop refuses is left to it.
+        if not items or session.config.option.collectonly or session.testsfailed:
+            return None
+        try:
+            with connected(self._wanted) as fleet:
+                self._measure(session, fleet, items)
+        except BenchgateError as error:
+            raise pytest.UsageError(str(error)) from error
+        others = [item for item in session.items if item.nodeid not in items]
+        for item, following in itertools.pairwise([*others, None]):
+            assert item is not None
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            _stop(session)
+        return True
+
+    def _measure(self, session: pytest.Session, fleet: Fleet, items: Mapping[str, pytest.Item]) -> None:
+        nodes = len(fleet.nodes())
+        self._say(f"benchgate: {len(items)} cells for {nodes} machine{'s' if nodes > 1 else ''} of a Ray cluster")
+        away = self._session(fleet.shipped)
+        for test in items:
+            resumed = self._suite.resumed.get(test)
+            fleet.send(on_node, Job(test, (away, test, None if resumed is None else resumed.as_dict())))
+        for job, answer in fleet.answers(on_node):
+            self._take(items[job.test], job, answer)
+            _stop(session)
+
+    def _session(self, shipped: bool) -> Session:
+        root = self._config.rootpath.resolve()
+        folder = Path(os.path.realpath(self._config.invocation_params.dir))
+        tree = Tree(root, "")
+        own = surroundings.environment(tree, tree, surroundings.loaded_modules(), sys.path)
+        arguments = tuple(map(str, self._config.invocation_params.args))
+        return Session(arguments, str(root), os.path.relpath(folder, root), tuple(own.items()), shipped)
+
+    def _say(self, line: str) -> None:
+        reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(line)
+
+    def _take(self, item: pytest.Item, job: Job, answer: Any) -> None:
+        """Have the test's reports told as if it had run here, and its cell's record judged and kept."""
+        hook, (path, line, name) = item.ihook, item.location
+        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=(path, line, name))
+        if isinstance(answer, BaseException):
+            reports = [self._lost(item, job, answer)]
+        else:
+            reports = [_report(item.config, data) for data in answer["reports"]]
+            self._keep(item, job, answer, reports)
+        for report in reports:
+            hook.pytest_runtest_logreport(report=report)
+        hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def _keep(self, item: pytest.Item, job: Job, answer: Mapping[str, Any], reports: list[Any]) -> None:
+        suite, key = self._suite, item.nodeid
+        if answer["entry"] is None:
+            if answer["reused"]:
+                suite.records[key] = suite.resumed[key].record
+                suite.reused.add(key)
+            return
+        entry = parse_entry(answer["entry"], key)
+        where = {"node": answer["node"], "id": answer["id"], "attempt": job.attempt, "lost": job.lost}
+        suite.records[key] = replace(entry.record, details={**entry.record.details, "fleet": where})
+        suite.tolerances[key] = matrix.tolerance_of(item.iter_markers("cells"))
+        if entry.record.passed:
+            failed = suite.verdict(key)
+            if failed and not suite.accept:
+                _fail(reports, failed)
+                suite.ended("call", suite.records[key], "failed", failed)
+            elif suite.waived(key):
+                suite.ended("call", suite.records[key], "accepted", "")
+        suite.keep_elsewhere(entry)
+
+    def _lost(self, item: pytest.Item, job: Job, error: BaseException) -> pytest.TestReport:
+        cell = cell_of(item)
+        assert cell is not None
+        tries = f" ({job.attempt} attempts: {'; '.join(job.lost)})" if job.lost else ""
+        reason = f"{error}{tries}"
+        bare = replace(Record.unmeasured(item.nodeid, cell), params=plain(params_of(item)))
+        self._suite.records[item.nodeid] = replace(bare, outcome="crash", reason=reason)
+        self._suite.keep_elsewhere(Entry(bare))
+        return pytest.TestReport(item.nodeid, item.location, item.keywords, "failed", reason, "call")
+
+
+def _report(config: pytest.Config, data: Any) -> Any:
+    report = config.hook.pytest_report_from_serializable(config=config, data=data)
+    if isinstance(report.longrepr, list):
+        # Of a skipped test, where JSON has made a list of (path, line, reason).
+        report.longrepr = tuple(report.longrepr)
+    return report
+
+
+def _fail(reports: list[Any], reason: str) -> None:
+    call = next(report for report in reports if report.when == "call")
+    call.outcome, call.longrepr = "failed", reason
+
+
+def _stop(session: pytest.Session) -> None:
+    """End the run where pytest was asked to: -x, --maxfail."""
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
