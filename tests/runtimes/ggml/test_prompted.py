@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchgate.core import runtimes, schemes
+from benchgate.core import InvalidOutput, runtimes, schemes
 from tests.tasks.text2text.tiny import MODELS, sources
 
 pytestmark = [pytest.mark.backend("torch"), pytest.mark.backend("ggml")]
@@ -48,6 +48,15 @@ def test_sequences_that_are_copied_go_on_alone(session):
         np.testing.assert_allclose(found, wanted, atol=CLOSE)
         ours.reorder(order)
         eager.reorder(order)
+
+
+def test_of_a_prompt_nobody_asks_for_more_than_the_last_logits(session):
+    """The output layer is a fifth of a small model's arithmetic; for every token of a prompt it would be timed."""
+    source = np.array(sources(9))
+    context = session._context(1).begin(source, np.ones_like(source))
+    assert np.isfinite(context._logits(8)).all()
+    with pytest.raises(InvalidOutput, match="no logits for row 3"):
+        context._logits(3)
 
 
 def test_answers_are_as_long_as_allowed_and_a_source_forgets_the_one_before(session):
