@@ -217,3 +217,40 @@ def test_without_ray_the_command_to_install_it_is_said(suite, monkeypatch):
     result = suite.run("--cell-executor=ray")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--cell-executor ray: ray is not installed; pip install 'benchgate?ray?'"])
+
+
+@pytest.fixture
+def elsewhere(cluster):
+    """A node that has another host name, so that the project is sent to it."""
+    command = f"hostname other && exec ray start --block --num-cpus=1 --address={cluster.address} --resources="
+    run = ["unshare", "--uts", "sh", "-c", command + """'{"bench_slot": 1}'"""]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    node = subprocess.Popen(run, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until(lambda: node.poll() is not None or len(_slots(cluster)) == 1)
+    if node.poll() is not None:
+        pytest.skip(f"no host name of its own here: {node.stdout.read().decode()[-200:]}")
+    yield
+    node.terminate()
+    node.wait(60)
+
+
+def _slots(cluster):
+    return [node for node in cluster.global_state.node_table() if node["Alive"] and "bench_slot" in node["Resources"]]
+
+
+def test_another_machine_is_sent_the_project(suite, elsewhere, cluster):
+    suite.write("data/values.txt", "sent along")
+    suite.write("test_sent.py", '''
+import os, pathlib, socket
+import pytest
+
+@pytest.mark.cells(model="fake-a", scheme="fp32", runtime="fake")
+def test_sent(cell):
+    assert socket.gethostname() == "other"
+    assert pathlib.Path("data/values.txt").read_text() == "sent along"
+    assert str(pathlib.Path(__file__).parent) == os.getcwd() != os.environ["FAKE_HOME"]
+    cell.measure(meters=("size",))
+''')  # fmt: skip
+    given = [f"--cell-executor=ray={cluster.address}", f"{suite.path}/test_sent.py", "--benchmark-json=out.json"]
+    suite.run(*given, process=True, HOME=suite.path).assert_outcomes(passed=1)
+    assert suite.records("out.json")["test_sent[fake-a-fp32-fake-cpu]"]["details"]["fleet"]["node"] == "other"

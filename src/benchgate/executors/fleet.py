@@ -60,11 +60,10 @@ class Job:
 
 
 class Fleet:
-    """A connected cluster. `run` is called on a node with each argument; `shipped`: its folder is a copy there."""
+    """A connected cluster, whose jobs are away until `answers` has them."""
 
     def __init__(self, ray: Any, wanted: Wanted) -> None:
         self._ray, self._wanted = ray, wanted
-        self.shipped = any(node["NodeManagerHostname"] != socket.gethostname() for node in self.nodes())
         self._jobs: dict[Any, Job] = {}
         self._function: Any = None
 
@@ -88,9 +87,7 @@ class Fleet:
         """Have `function(job.argument)` called on a node that has nothing else to measure."""
         if self._function is None:
             self._function = self._ray.remote(function)
-        remote = self._function.options(
-            num_cpus=0, resources=self._wanted.resources, max_retries=0, runtime_env=self._environment(), name=job.test
-        )
+        remote = self._function.options(num_cpus=0, resources=self._wanted.resources, max_retries=0, name=job.test)
         self._jobs[remote.remote(job.argument)] = job
 
     def answers(self, function: Callable[[Any], Any]) -> Iterator[tuple[Job, Any]]:
@@ -125,11 +122,6 @@ class Fleet:
                 self._ray.cancel(reference, force=True)
         self._jobs.clear()
 
-    def _environment(self) -> dict[str, Any]:
-        given = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
-        sent = {"working_dir": str(self._wanted.project), "excludes": list(LEFT_OUT)} if self.shipped else {}
-        return {"env_vars": given, **sent}
-
 
 class Lost(BenchgateError):
     """A test that was away is gone with its node or process; it may be begun anew."""
@@ -147,9 +139,13 @@ def connected(wanted: Wanted) -> Iterator[Fleet]:
 
     if ray.is_initialized():
         raise BenchgateError("this process is connected to a Ray cluster already; ray.shutdown() first")
-    _begin(ray, wanted.address)
+    _begin(ray, wanted.address, {})
     try:
         fleet = Fleet(ray, wanted)
+        if any(node["NodeManagerHostname"] != socket.gethostname() for node in fleet.nodes()):
+            # Ray takes a folder to send when it is connected, and only then it is known if there is need.
+            ray.shutdown()
+            _begin(ray, wanted.address, {"working_dir": str(wanted.project), "excludes": list(LEFT_OUT)})
         if reason := fleet.lacking():
             raise BenchgateError(f"--cell-executor ray: {reason}")
         try:
@@ -160,15 +156,19 @@ def connected(wanted: Wanted) -> Iterator[Fleet]:
         ray.shutdown()
 
 
-def _begin(ray: Any, address: str | None) -> None:
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+def _begin(ray: Any, address: str | None, sent: Mapping[str, Any]) -> None:
+    given = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    settings = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": given, **sent},
+    }
     if address is None:
-        ray.init("local", resources={SLOT: 1.0}, object_store_memory=STORE_BYTES, **quiet)
+        ray.init("local", resources={SLOT: 1.0}, object_store_memory=STORE_BYTES, include_dashboard=False, **settings)
         return
     _knock(address)
-    del quiet["include_dashboard"]
     try:
-        ray.init(address, **quiet)
+        ray.init(address, **settings)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BenchgateError(f"--cell-executor ray={address}: {_first_line(error)}") from error
 

@@ -39,18 +39,18 @@ RAY = "ray"
 class Session:
     """A pytest as it is started on a node: the driver's arguments, its folder in the project `root`, its variables.
 
-    `shipped`: the node has a copy of the project, in the folder that it is in itself.
+    `host` is the driver's: another machine has a copy of the project, in the folder that its process is in.
     """
 
     arguments: tuple[str, ...]
     root: str
     inside: str
     environment: tuple[tuple[str, str], ...]
-    shipped: bool
+    host: str
 
     def start(self) -> Start:
         ours = Tree(Path(self.root), "the driver's")
-        here = Tree(Path.cwd(), "the node's copy") if self.shipped else ours
+        here = ours if self.host == socket.gethostname() else Tree(Path.cwd(), "the node's copy")
         given = passed_on.arguments(self.arguments, ours, here, ours.root / self.inside)
         moved = {name: value.replace(str(ours.root), str(here.root)) for name, value in self.environment}
         asked = [*given, "--cell-executor=process"]
@@ -120,7 +120,7 @@ class FleetHooks:
     def _measure(self, session: pytest.Session, fleet: Fleet, items: Mapping[str, pytest.Item]) -> None:
         nodes = len(fleet.nodes())
         self._say(f"benchgate: {len(items)} cells for {nodes} machine{'s' if nodes > 1 else ''} of a Ray cluster")
-        away = self._session(fleet.shipped)
+        away = self._session()
         for test in items:
             resumed = self._suite.resumed.get(test)
             fleet.send(on_node, Job(test, (away, test, None if resumed is None else resumed.as_dict())))
@@ -128,13 +128,13 @@ class FleetHooks:
             self._take(items[job.test], job, answer)
             _stop(session)
 
-    def _session(self, shipped: bool) -> Session:
+    def _session(self) -> Session:
         root = self._config.rootpath.resolve()
         folder = Path(os.path.realpath(self._config.invocation_params.dir))
         tree = Tree(root, "")
         own = surroundings.environment(tree, tree, surroundings.loaded_modules(), sys.path)
         arguments = tuple(map(str, self._config.invocation_params.args))
-        return Session(arguments, str(root), os.path.relpath(folder, root), tuple(own.items()), shipped)
+        return Session(arguments, str(root), os.path.relpath(folder, root), tuple(own.items()), socket.gethostname())
 
     def _say(self, line: str) -> None:
         reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
