@@ -54,16 +54,32 @@ def cluster():
     cluster.shutdown()
 
 
-@pytest.fixture
-def nodes(cluster):
-    """Three nodes that measure, one of them of a kind."""
-    kinds = ({}, {}, {"kind:board": 1})
-    found = [cluster.add_node(num_cpus=1, resources={"bench_slot": 1, **kind}) for kind in kinds]
+def added(cluster, *kinds):
+    """A node that measures for each kind."""
+    made = [cluster.add_node(num_cpus=1, resources={"bench_slot": 1, f"kind:{kind}": 1}) for kind in kinds]
     cluster.wait_for_nodes()
-    yield found
-    for node in found:
+    return made
+
+
+@pytest.fixture(scope="module")
+def board(cluster):
+    """The options for a node of the kind "board", which is there for all tests."""
+    added(cluster, "board")
+    return [f"--cell-executor=ray={cluster.address}", "--cell-kind=board", "--benchmark-json=out.json"]
+
+
+@pytest.fixture
+def three(cluster):
+    """Three nodes of one kind."""
+    made = added(cluster, *["rack"] * 3)
+    yield made
+    for node in made:
         if node in cluster.list_all_nodes():
             cluster.remove_node(node)
+
+
+def rack(cluster):
+    return [f"--cell-executor=ray={cluster.address}", "--cell-kind=rack", "--benchmark-json=out.json"]
 
 
 def started(project, *options, **settings):
@@ -113,31 +129,29 @@ def test_without_an_address_a_cluster_of_this_machine_measures_and_is_gone_after
     until(lambda: not sessions())
 
 
-def test_what_fails_skips_or_ends_early_on_a_node_does_so_here(suite, nodes, cluster):
+def test_what_fails_skips_or_ends_early_on_a_node_does_so_here(suite, board):
     for event, outcome, word in (("error", "failed", "the fake broke"), ("unavailable", "skipped", "no such kernel")):
-        result = suite.run(
-            f"--cell-executor=ray={cluster.address}", "--benchmark-json=out.json", "-k", "fake-b", "-rs",
-            process=True, EVENT=f"fake-b-bf16={event}",
-        )  # fmt: skip
+        result = suite.run(*board, "-k", "fake-b", "-rs", process=True, EVENT=f"fake-b-bf16={event}")
         result.assert_outcomes(passed=1, **{outcome: 1})
         assert suite.outcomes("out.json")["test_speed[fake-b-bf16-fake-cpu]"] == outcome
         assert word in result.stdout.str()
 
 
-def test_the_gate_of_the_driver_judges_what_a_node_measured(suite, nodes, cluster):
-    address = f"--cell-executor=ray={cluster.address}"
-    suite.run(address, "--benchmark-json=base.json", process=True).assert_outcomes(passed=7)
-    result = suite.run(address, "--benchmark-compare=base.json", "--benchmark-json=out.json", process=True, BYTES=9000)
-    result.assert_outcomes(failed=6, passed=1)
+def test_the_gate_of_the_driver_judges_what_a_node_of_the_kind_measured(suite, board):
+    result = suite.run(*board, "--benchmark-json=base.json", process=True)
+    result.assert_outcomes(passed=7)
+    result.stdout.fnmatch_lines(["benchgate: 6 cells for 1 machine of a Ray cluster"])
+    assert len({record["details"]["fleet"]["id"] for record in suite.records("base.json").values()}) == 1
+    result = suite.run(*board, "--benchmark-compare=base.json", "-k", "fake-a", process=True, BYTES=9000)
+    result.assert_outcomes(failed=2)
     assert "size" in result.stdout.str()
     assert set(suite.outcomes("out.json").values()) == {"failed"}
 
 
-def test_a_node_that_dies_while_it_measures_loses_nothing(suite, nodes, cluster, tmp_path):
-    address = f"--cell-executor=ray={cluster.address}"
-    run = started(suite, address, "--benchmark-json=out.json", "-v", PAUSE=4)
+def test_a_node_that_dies_while_it_measures_loses_nothing(suite, three, cluster, tmp_path):
+    run = started(suite, *rack(cluster), "-v", PAUSE=4)
     until(lambda: len(marks(tmp_path)) >= 3)
-    cluster.remove_node(nodes[0], allow_graceful=False)
+    cluster.remove_node(three[0], allow_graceful=False)
     out, _ = run.communicate(timeout=DEADLINE_S)
     assert run.returncode == 0, out
     assert sorted(suite.outcomes("out.json")) == CELLS
@@ -150,12 +164,11 @@ def test_a_node_that_dies_while_it_measures_loses_nothing(suite, nodes, cluster,
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_driver_that_dies_leaves_no_session_and_takes_up_what_is_done(suite, nodes, cluster, tmp_path, number):
-    address = f"--cell-executor=ray={cluster.address}"
+def test_a_driver_that_dies_leaves_no_session_and_takes_up_what_is_done(suite, board, tmp_path, number):
     # A background job ignores SIGINT, and so would what it starts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        run = started(suite, address, PAUSE=2)
+        run = started(suite, *board, PAUSE=1)
     finally:
         signal.signal(signal.SIGINT, before)
     until(lambda: len(suite.journals()) == 1 and len(suite.journal()) >= 2)
@@ -164,18 +177,10 @@ def test_a_driver_that_dies_leaves_no_session_and_takes_up_what_is_done(suite, n
     until(lambda: not sessions())
     kept = {entry["record"]["key"].partition("::")[2] for entry in suite.journal()}
     begun = len(marks(tmp_path))
-    result = suite.run(address, "--cell-resume", "--benchmark-json=out.json", process=True)
+    result = suite.run(*board, "--cell-resume", process=True)
     result.assert_outcomes(passed=7 - len(kept), skipped=len(kept))
     assert sorted(suite.outcomes("out.json")) == CELLS
     assert {name for _, name in marks(tmp_path)[begun:]}.isdisjoint(kept)
-
-
-def test_a_kind_is_measured_where_it_is(suite, nodes, cluster):
-    address = f"--cell-executor=ray={cluster.address}"
-    result = suite.run(address, "--cell-kind=board", "--benchmark-json=out.json", process=True)
-    result.assert_outcomes(passed=7)
-    result.stdout.fnmatch_lines(["benchgate: 6 cells for 1 machine of a Ray cluster"])
-    assert len({record["details"]["fleet"]["id"] for record in suite.records("out.json").values()}) == 1
 
 
 @pytest.mark.parametrize(
@@ -189,8 +194,8 @@ def test_a_kind_is_measured_where_it_is(suite, nodes, cluster):
         (["--gate-against=main"], "side by side is measured on one machine; leave --cell-executor ray out"),
     ],
 )
-def test_what_cannot_be_placed_is_said_at_once(suite, nodes, cluster, options, said):
-    result = suite.run(f"--cell-executor=ray={cluster.address}", *options, process=True)
+def test_what_cannot_be_placed_is_said_at_once(suite, board, options, said):
+    result = suite.run(*board, *options, process=True)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     output = result.stdout.str() + result.stderr.str()
     assert said in output
@@ -198,14 +203,13 @@ def test_what_cannot_be_placed_is_said_at_once(suite, nodes, cluster, options, s
 
 
 def test_when_the_last_node_is_gone_what_is_left_fails_and_says_so(suite, cluster, tmp_path):
-    node = cluster.add_node(num_cpus=1, resources={"bench_slot": 1})
-    cluster.wait_for_nodes()
-    run = started(suite, f"--cell-executor=ray={cluster.address}", "--benchmark-json=out.json", "-k", "fake-a", PAUSE=4)
+    (node,) = added(cluster, "rack")
+    run = started(suite, *rack(cluster), "-k", "fake-a", PAUSE=4)
     until(lambda: marks(tmp_path))
     cluster.remove_node(node, allow_graceful=False)
     out, _ = run.communicate(timeout=DEADLINE_S)
     assert run.returncode == 1
-    assert "it can be placed nowhere any more: no node has bench_slot" in out
+    assert "it can be placed nowhere any more: no node of kind 'rack'" in out
     outcomes = json.loads((suite.path / "out.json").read_text())["benchgate"]["untimed"]
     assert [record["outcome"] for record in outcomes] == ["crash", "crash"]
 
@@ -223,10 +227,10 @@ def test_without_ray_the_command_to_install_it_is_said(suite, monkeypatch):
 def elsewhere(cluster):
     """A node that has another host name, so that the project is sent to it."""
     command = f"hostname other && exec ray start --block --num-cpus=1 --address={cluster.address} --resources="
-    run = ["unshare", "--uts", "sh", "-c", command + """'{"bench_slot": 1}'"""]
+    run = ["unshare", "--uts", "sh", "-c", command + """'{"bench_slot": 1, "kind:far": 1}'"""]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     node = subprocess.Popen(run, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    until(lambda: node.poll() is not None or len(_slots(cluster)) == 1)
+    until(lambda: node.poll() is not None or _is_there(cluster, "far"))
     if node.poll() is not None:
         pytest.skip(f"no host name of its own here: {node.stdout.read().decode()[-200:]}")
     yield
@@ -234,8 +238,8 @@ def elsewhere(cluster):
     node.wait(60)
 
 
-def _slots(cluster):
-    return [node for node in cluster.global_state.node_table() if node["Alive"] and "bench_slot" in node["Resources"]]
+def _is_there(cluster, kind):
+    return any(node["Alive"] and f"kind:{kind}" in node["Resources"] for node in cluster.global_state.node_table())
 
 
 def test_another_machine_is_sent_the_project(suite, elsewhere, cluster):
@@ -251,6 +255,7 @@ def test_sent(cell):
     assert str(pathlib.Path(__file__).parent) == os.getcwd() != os.environ["FAKE_HOME"]
     cell.measure(meters=("size",))
 ''')  # fmt: skip
-    given = [f"--cell-executor=ray={cluster.address}", f"{suite.path}/test_sent.py", "--benchmark-json=out.json"]
+    given = [f"--cell-executor=ray={cluster.address}", "--cell-kind=far", f"{suite.path}/test_sent.py"]
+    given += ["--benchmark-json=out.json"]
     suite.run(*given, process=True, HOME=suite.path).assert_outcomes(passed=1)
     assert suite.records("out.json")["test_sent[fake-a-fp32-fake-cpu]"]["details"]["fleet"]["node"] == "other"
