@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pytest_plugin.fake_project import CONFTEST
+# Loaded here, so that an inner run of this process has the same module.
+from benchgate.executors import fleet
+from tests.pytest_plugin.fake_project import CONFTEST, SETTINGS
 
 ray = pytest.importorskip("ray", reason="ray is not installed; pip install 'benchgate[ray]'")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -42,6 +44,7 @@ def suite(project, tmp_path, monkeypatch):
     """The project with the suite above; its marks go into a file of their own."""
     project.write("test_it.py", SUITE)
     project.write("conftest.py", CONFTEST)
+    project.write("pyproject.toml", SETTINGS + '[tool.benchgate.fleet]\npass_env = ["FAKE_*"]\n')
     monkeypatch.setenv("FAKE_MARKS", str(tmp_path / "marks"))
     monkeypatch.setenv("RAY_ADDRESS", "")
     return project
@@ -202,6 +205,14 @@ def test_what_cannot_be_placed_is_said_at_once(suite, board, options, said):
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize("line", ["pass_env = 'FAKE_*'", "pass_env = [3]", "pass = ['FAKE_*']"])
+def test_a_setting_that_means_nothing_is_refused(suite, board, line):
+    suite.write("pyproject.toml", f"{SETTINGS}[tool.benchgate.fleet]\n{line}\n")
+    result = suite.run(*board)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(['*[[]tool.benchgate.fleet[]]: pass_env = [[]"MY_[*]"[]] may stand there, not *'])
+
+
 def test_when_the_last_node_is_gone_what_is_left_fails_and_says_so(suite, cluster, tmp_path):
     (node,) = added(cluster, "rack")
     run = started(suite, *rack(cluster), "-k", "fake-a", PAUSE=4)
@@ -215,8 +226,6 @@ def test_when_the_last_node_is_gone_what_is_left_fails_and_says_so(suite, cluste
 
 
 def test_without_ray_the_command_to_install_it_is_said(suite, monkeypatch):
-    from benchgate.executors import fleet
-
     monkeypatch.setattr(fleet, "missing_packages", lambda needs: "ray is not installed; pip install 'benchgate[ray]'")
     result = suite.run("--cell-executor=ray")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ KNOCK_S = 5.0
 # The least that Ray takes for objects; answers are small.
 STORE_BYTES = 100 * 2**20
 # Variables of the driver that a node's session has too.
-PASSED_ON = ("BENCHGATE_", "HF_", "OMP_", "PYTEST_", "FAKE_")
+PASSED_ON = ("BENCHGATE_*", "HF_*", "OMP_*", "PYTEST_*")
 # Not sent to other machines with the project.
 LEFT_OUT = (".git", ".tox", ".venv", ".benchmarks", "node_modules", "__pycache__")
 START = """start a node with: ray start --address=HEAD:6379 --resources='{"bench_slot": 1}'"""
@@ -38,15 +39,21 @@ START = """start a node with: ray start --address=HEAD:6379 --resources='{"bench
 @dataclass(frozen=True)
 class Wanted:
     """Machines that are wanted: `address` as `ray.init` takes it (None: one of this machine alone), `kind` of node ("":
-    any), `project` the folder that other machines are sent."""
+    any), `project` the folder that other machines are sent, `pass_env` patterns of more variables that they have."""
 
     address: str | None
     kind: str
     project: Path
+    pass_env: tuple[str, ...] = ()
 
     @property
     def resources(self) -> dict[str, float]:
         return {SLOT: 1.0, **({KIND + self.kind: SHARE} if self.kind else {})}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        patterns = (*PASSED_ON, *self.pass_env)
+        return {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
 
 
 @dataclass
@@ -118,7 +125,8 @@ class Fleet:
     def cancel(self) -> None:
         """Give up what is away."""
         for reference in self._jobs:
-            with contextlib.suppress(Exception):
+            # It may be done, or gone, already.
+            with contextlib.suppress(self._ray.exceptions.RayError):
                 self._ray.cancel(reference, force=True)
         self._jobs.clear()
 
@@ -139,13 +147,13 @@ def connected(wanted: Wanted) -> Iterator[Fleet]:
 
     if ray.is_initialized():
         raise BenchgateError("this process is connected to a Ray cluster already; ray.shutdown() first")
-    _begin(ray, wanted.address, {})
+    _begin(ray, wanted, {})
     try:
         fleet = Fleet(ray, wanted)
         if any(node["NodeManagerHostname"] != socket.gethostname() for node in fleet.nodes()):
             # Ray takes a folder to send when it is connected, and only then it is known if there is need.
             ray.shutdown()
-            _begin(ray, wanted.address, {"working_dir": str(wanted.project), "excludes": list(LEFT_OUT)})
+            _begin(ray, wanted, {"working_dir": str(wanted.project), "excludes": list(LEFT_OUT)})
         if reason := fleet.lacking():
             raise BenchgateError(f"--cell-executor ray: {reason}")
         try:
@@ -156,12 +164,12 @@ def connected(wanted: Wanted) -> Iterator[Fleet]:
         ray.shutdown()
 
 
-def _begin(ray: Any, address: str | None, sent: Mapping[str, Any]) -> None:
-    given = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+def _begin(ray: Any, wanted: Wanted, sent: Mapping[str, Any]) -> None:
+    address = wanted.address
     settings = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": given, **sent},
+        "runtime_env": {"env_vars": wanted.environment, **sent},
     }
     if address is None:
         ray.init("local", resources={SLOT: 1.0}, object_store_memory=STORE_BYTES, include_dashboard=False, **settings)

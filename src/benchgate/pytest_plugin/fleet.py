@@ -29,10 +29,11 @@ from benchgate.pytest_plugin.names import CELLS
 from benchgate.results import Record
 from benchgate.storage.checkout import Tree
 from benchgate.storage.journal import Entry, parse_entry
+from benchgate.storage.project import read_settings
 
 FLEET = "benchgate-fleet"
 NODE = "benchgate.pytest_plugin.node"
-RAY = "ray"
+TABLE = "fleet"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class FleetHooks:
         self._suite.noise = lambda name, device: ASSUMED
         option = config.option
         _, _, address = option.cell_executor.partition("=")
-        self._wanted = Wanted(address or os.environ.get("RAY_ADDRESS") or None, option.cell_kind or "", config.rootpath)
+        address = address or os.environ.get("RAY_ADDRESS") or None
+        self._wanted = Wanted(address, option.cell_kind or "", config.rootpath, _pass_env(config.rootpath))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -183,6 +185,18 @@ class FleetHooks:
         self._suite.records[item.nodeid] = replace(bare, outcome="crash", reason=reason)
         self._suite.keep_elsewhere(Entry(bare))
         return pytest.TestReport(item.nodeid, item.location, item.keywords, "failed", reason, "call")
+
+
+def _pass_env(root: Path) -> tuple[str, ...]:
+    """`[tool.benchgate.fleet] pass_env`. Raises UsageError for anything else in that table."""
+    try:
+        table = read_settings(root).get(TABLE, {})
+    except BenchgateError as error:
+        raise pytest.UsageError(str(error)) from error
+    names = table.get("pass_env", []) if isinstance(table, dict) and table.keys() <= {"pass_env"} else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise pytest.UsageError(f'[tool.benchgate.{TABLE}]: pass_env = ["MY_*"] may stand there, not {table!r}')
+    return tuple(names)
 
 
 def _report(config: pytest.Config, data: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchgate.core import BenchgateError, unknown_name
 
-KNOWN = ("gate",)
+KNOWN = ("gate", "fleet")
 
 
 def working_folder() -> Path:
