@@ -144,7 +144,7 @@ def test_bad_limits_are_refused_in_one_line(suite):
         "--cell-timeout=nan": "is no number of seconds",
         "--cell-memory=lots": "memory limit 'lots' is no size",
         "--cell-patience=-1": "is no number of seconds",
-        "--cell-executor=ray": "invalid choice",
+        "--cell-executor=rya": "is none of process, inline, ray and ray=ADDRESS",
     }.items():
         found = suite.run(option)
         assert said in found, option
