@@ -186,6 +186,17 @@ def test_a_driver_that_dies_leaves_no_session_and_takes_up_what_is_done(suite, b
     assert {name for _, name in marks(tmp_path)[begun:]}.isdisjoint(kept)
 
 
+def test_what_an_interrupted_run_measured_is_judged_before_it_is_taken_up(suite, board):
+    suite.run(*board, "--benchmark-json=base.json", "-k", "fake-a", process=True).assert_outcomes(passed=2)
+    run = started(suite, *board, "-k", "fake-a", PAUSE=3, BYTES=9000)
+    until(lambda: len(suite.journals()) == 1 and suite.journal())
+    run.kill()
+    run.communicate(timeout=DEADLINE_S)
+    until(lambda: not sessions())
+    given = [*board, "-k", "fake-a", "--cell-resume", "--benchmark-compare=base.json"]
+    suite.run(*given, process=True, BYTES=9000).assert_outcomes(failed=2)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

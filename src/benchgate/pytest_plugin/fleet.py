@@ -37,7 +37,7 @@ TABLE = "fleet"
 
 
 @dataclass(frozen=True)
-class Session:
+class NodePytest:
     """A pytest as it is started on a node: the driver's arguments, its folder in the project `root`, its variables.
 
     `host` is the driver's: another machine has a copy of the project, in the folder that its process is in.
@@ -54,15 +54,15 @@ class Session:
         here = ours if self.host == socket.gethostname() else Tree(Path.cwd(), "the node's copy")
         given = passed_on.arguments(self.arguments, ours, here, ours.root / self.inside)
         moved = {name: value.replace(str(ours.root), str(here.root)) for name, value in self.environment}
-        asked = [*given, "--cell-executor=process"]
+        asked = [*given, "--cell-executor=process", "--cell-kind="]
         return Start("node", sys.executable, here.root / self.inside, asked, moved, (NODE, "--cell-node"))
 
 
 # Of one of Ray's processes on a node: it lives on for the tests that come after.
-_sessions: dict[Session, Peer] = {}
+_sessions: dict[NodePytest, Peer] = {}
 
 
-def on_node(asked: tuple[Session, str, Any]) -> dict[str, Any]:
+def on_node(asked: tuple[NodePytest, str, Any]) -> dict[str, Any]:
     """A test's answer, by the session of this process; see `pytest_plugin.node`. Raises Lost where that is gone."""
     session, test, resumed = asked
     try:
@@ -123,20 +123,29 @@ class FleetHooks:
         nodes = len(fleet.nodes())
         self._say(f"benchgate: {len(items)} cells for {nodes} machine{'s' if nodes > 1 else ''} of a Ray cluster")
         away = self._session()
-        for test in items:
-            resumed = self._suite.resumed.get(test)
-            fleet.send(on_node, Job(test, (away, test, None if resumed is None else resumed.as_dict())))
+        for test, item in items.items():
+            self._suite.tolerances[test] = matrix.tolerance_of(item.iter_markers("cells"))
+            fleet.send(on_node, Job(test, (away, test, self._resumed(test))))
         for job, answer in fleet.answers(on_node):
             self._take(items[job.test], job, answer)
             _stop(session)
 
-    def _session(self) -> Session:
+    def _resumed(self, test: str) -> dict[str, Any] | None:
+        """The interrupted run's entry where it passes this run's gate; the node says if all else still holds."""
+        suite = self._suite
+        if test not in suite.resumed or not suite.reuse(test):
+            return None
+        suite.reused.discard(test)
+        del suite.records[test]
+        return suite.resumed[test].as_dict()
+
+    def _session(self) -> NodePytest:
         root = self._config.rootpath.resolve()
         folder = Path(os.path.realpath(self._config.invocation_params.dir))
         tree = Tree(root, "")
         own = surroundings.environment(tree, tree, surroundings.loaded_modules(), sys.path)
         arguments = tuple(map(str, self._config.invocation_params.args))
-        return Session(arguments, str(root), os.path.relpath(folder, root), tuple(own.items()), socket.gethostname())
+        return NodePytest(arguments, str(root), os.path.relpath(folder, root), tuple(own.items()), socket.gethostname())
 
     def _say(self, line: str) -> None:
         reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
@@ -160,13 +169,11 @@ class FleetHooks:
         suite, key = self._suite, item.nodeid
         if answer["entry"] is None:
             if answer["reused"]:
-                suite.records[key] = suite.resumed[key].record
-                suite.reused.add(key)
+                suite.reuse(key)
             return
         entry = parse_entry(answer["entry"], key)
         where = {"node": answer["node"], "id": answer["id"], "attempt": job.attempt, "lost": job.lost}
         suite.records[key] = replace(entry.record, details={**entry.record.details, "fleet": where})
-        suite.tolerances[key] = matrix.tolerance_of(item.iter_markers("cells"))
         if entry.record.passed:
             failed = suite.verdict(key)
             if failed and not suite.accept:

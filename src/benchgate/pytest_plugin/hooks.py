@@ -166,11 +166,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if stored_runs.baseline_has_cells(config) or asked:
         cell_hooks.activate(config)
     option = config.option
-    if option.cell_kind is not None and not option.cell_executor.startswith("ray"):
+    if option.cell_kind and not option.cell_executor.startswith("ray"):
         raise pytest.UsageError("--cell-kind chooses machines of a cluster; give --cell-executor ray=ADDRESS too")
     if option.cell_executor.startswith("ray") and any(config.getoption(flag) for flag in AGAINST):
         raise pytest.UsageError("side by side is measured on one machine; leave --cell-executor ray out")
-    if config.option.cell_dry_run:
+    if option.cell_dry_run:
         from benchgate.pytest_plugin import dry_run
 
         dry_run.register(config)
@@ -178,7 +178,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from benchgate.pytest_plugin import against
 
         against.register(config)
-    elif config.option.cell_executor.startswith("ray"):
+    elif option.cell_executor.startswith("ray"):
         from benchgate.pytest_plugin import fleet
 
         fleet.register(config)

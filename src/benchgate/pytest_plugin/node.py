@@ -6,7 +6,7 @@ that asks, see `pytest_plugin.fleet`.
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,10 +16,9 @@ import pytest
 
 from benchgate.core import DataError
 from benchgate.executors import wire
-from benchgate.machine.worker_main import die_with
-from benchgate.pytest_plugin import cell_hooks
+from benchgate.pytest_plugin.asked import Uncollected, cells_of
+from benchgate.pytest_plugin.cell_hooks import CellHooks
 from benchgate.pytest_plugin.items import own_modules
-from benchgate.pytest_plugin.names import CELLS
 from benchgate.storage.journal import Entry, Journal, parse_entry
 
 NAME = "benchgate-node"
@@ -52,38 +51,30 @@ def pytest_configure(config: pytest.Config) -> None:
     descriptor = config.getoption("--cell-node")
     if descriptor is None:
         return
-    die_with(os.getppid())
-    if not config.pluginmanager.hasplugin(CELLS):
-        cell_hooks.activate(config)
-    hooks = config.pluginmanager.getplugin(CELLS)
-    assert isinstance(hooks, cell_hooks.CellHooks)
-    config.pluginmanager.register(NodeHooks(hooks, Connection(descriptor)), NAME)
+    config.pluginmanager.register(NodeHooks(cells_of(config), Connection(descriptor)), NAME)
 
 
-class NodeHooks:
+class NodeHooks(Uncollected):
     """Runs tests as they are asked for, in the place of pytest's loop."""
 
-    def __init__(self, hooks: cell_hooks.CellHooks, channel: Connection) -> None:
+    def __init__(self, hooks: CellHooks, channel: Connection) -> None:
+        super().__init__()
         self._hooks, self._channel = hooks, channel
         self._caught = hooks.suite.journal = Caught()
         self._items: dict[str, pytest.Item] = {}
         self._reports: list[Any] = []
-        self._failed: dict[str, str] = {}
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
-            self._failed[report.nodeid] = lines[-1].strip() if lines else "cannot be collected"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         config = self._hooks.config
-        self._reports.append(config.hook.pytest_report_to_serializable(config=config, report=report))
+        told = config.hook.pytest_report_to_serializable(config=config, report=report)
+        # A test's properties may be any objects.
+        self._reports.append(json.loads(json.dumps(told, default=str)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
         self._hooks.local.share(own_modules(session))
-        wire.send(self._channel, {"protocol": wire.PROTOCOL, "tests": list(self._items), "failed": self._failed})
+        wire.send(self._channel, {"protocol": wire.PROTOCOL, "tests": list(self._items), "failed": self.failed})
         while True:
             try:
                 request = wire.receive(self._channel)
@@ -102,7 +93,7 @@ class NodeHooks:
         """Run the test, or take what an interrupted run measured where that still holds."""
         item, suite = self._items.get(test), self._hooks.suite
         if item is None:
-            why = next((f"{name}: {said}" for name, said in self._failed.items() if test.startswith(name)), "")
+            why = next((f"{name}: {said}" for name, said in self.failed.items() if test.startswith(name)), "")
             raise DataError(f"{test} is not there on this machine{f'; {why}' if why else ''}")
         self._reports = []
         # A test that comes again, after its answer was lost, begins anew.

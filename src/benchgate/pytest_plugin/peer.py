@@ -7,7 +7,6 @@ which says what is asked of the cell; what is measured then is asked for over th
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
@@ -18,11 +17,11 @@ import pytest
 from benchgate.core import BenchgateError, DataError
 from benchgate.executors import wire
 from benchgate.executors.captured import Captured
-from benchgate.machine.worker_main import die_with
 from benchgate.measuring import run as running
-from benchgate.pytest_plugin import cell_hooks, matrix
+from benchgate.pytest_plugin import matrix
+from benchgate.pytest_plugin.asked import Uncollected, cells_of
+from benchgate.pytest_plugin.cell_hooks import CellHooks
 from benchgate.pytest_plugin.items import cell_of, own_files, own_modules
-from benchgate.pytest_plugin.names import CELLS
 from benchgate.pytest_plugin.outcomes import Ended
 
 NAME = "benchgate-peer"
@@ -38,32 +37,22 @@ def pytest_configure(config: pytest.Config) -> None:
     descriptor = config.getoption("--gate-peer")
     if descriptor is None:
         return
-    die_with(os.getppid())
-    if not config.pluginmanager.hasplugin(CELLS):
-        cell_hooks.activate(config)
-    hooks = config.pluginmanager.getplugin(CELLS)
-    assert isinstance(hooks, cell_hooks.CellHooks)
-    config.pluginmanager.register(PeerHooks(hooks, Connection(descriptor)), NAME)
+    config.pluginmanager.register(PeerHooks(cells_of(config), Connection(descriptor)), NAME)
 
 
-class PeerHooks:
+class PeerHooks(Uncollected):
     """Answers requests in the place of running tests."""
 
-    def __init__(self, hooks: cell_hooks.CellHooks, channel: Connection) -> None:
+    def __init__(self, hooks: CellHooks, channel: Connection) -> None:
+        super().__init__()
         self._hooks, self._channel = hooks, channel
         self._items: dict[str, pytest.Item] = {}
         self._captured: dict[str, Captured] = {}
         # Reasons why tests asked nothing, by id: skipped, or failed before.
         self._why: dict[str, str] = {}
         self._skipped: set[str] = set()
-        self._failed: dict[str, str] = {}
         hooks.suite.intercept = self._capture_order
         self._root = hooks.config.rootpath
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
-            self._failed[report.nodeid] = lines[-1].strip() if lines else "cannot be collected"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and isinstance(report.longrepr, tuple):
@@ -78,7 +67,7 @@ class PeerHooks:
         cells = [item for item in session.items if cell_of(item) is not None]
         self._items = {item.nodeid: item for item in cells if matrix.measures(item.iter_markers("cells"))}
         self._hooks.local.share(own_modules(session))
-        hello = {"protocol": wire.PROTOCOL, "tests": list(self._items), "failed": self._failed}
+        hello = {"protocol": wire.PROTOCOL, "tests": list(self._items), "failed": self.failed}
         wire.send(self._channel, hello)
         try:
             self._serve()

@@ -105,7 +105,11 @@ class SuiteRun:
         if differences := changed({**entry.depends, "cell": dict(entry.record.cell)}, now):
             self.notes.append(f"benchgate: {key}: measured again, not resumed: other {'; '.join(differences)}")
             return False
-        self.records[key] = entry.record
+        return self.reuse(key)
+
+    def reuse(self, key: str) -> bool:
+        """Take the interrupted run's record where it passes the gate of this one; else False, and it is noted."""
+        self.records[key] = self.resumed[key].record
         if self.accept or not self.judge(key):
             self.reused.add(key)
             return True
