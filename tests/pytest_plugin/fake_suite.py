@@ -1,8 +1,9 @@
 """What the plugin tests measure: copied as suite.py into a project of their own. No ML library.
 
-The environment makes it slow, wrong, fat or dead: FAKE_SPIN (s a call), FAKE_ACCURACY, FAKE_BYTES, FAKE_VERSION, and
-FAKE_EVENT=`<cell>=<what>` with what of kill, interrupt, interrupt-late (within the timed rounds), unavailable, error,
-oom, oom-build (while it is compressed), timeout, nan-output, nan-score, size-gone.
+The environment makes it slow, wrong, fat or dead: FAKE_SPIN (s a call), FAKE_ACCURACY, FAKE_BYTES, FAKE_VERSION,
+FAKE_SCORE_PAUSE (s an item of data), FAKE_MARKS (a file), and FAKE_EVENT=`<cell>=<what>` with what of kill, interrupt,
+interrupt-late (within the timed rounds), unavailable, error, oom, oom-build (while it is compressed), timeout,
+nan-output, nan-score, size-gone.
 """
 
 import math
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 import benchgate
 from benchgate import InvalidOutput, Metric, Unavailable, Work
+from benchgate.core.shards import WHOLE
 from benchgate.machine.devices import Device, devices
 
 
@@ -100,9 +102,32 @@ class Faking:
         return batch
 
     def score(self, session, model, data):
+        if data is not None:
+            return self.summed(session, model, data, self.answers(session, model, data, WHOLE))
         broken = event(session.model, session.scheme) == "nan-score"
         value = float("nan") if broken else setting("ACCURACY", 0.9) - (0.1 if session.scheme == "bf16" else 0.0)
         return {"accuracy": Metric(value, "1", "higher", 50, 0.7, 0.95, "50 made-up answers; Wilson interval")}
+
+    def answers(self, session, model, data, shard):
+        found = {}
+        for place in shard.takes(range(len(data))):
+            time.sleep(setting("SCORE_PAUSE", 0.0))
+            leave(f"{shard.of} {place} {model.name}-{session.scheme}")
+            found[str(place)] = math.sin(data[place])
+        if event(session.model, session.scheme) == "nan-score" and shard.number == 1:
+            raise InvalidOutput("the answer is NaN")
+        return found
+
+    def summed(self, session, model, data, answers):
+        values = [answers[str(place)] for place in range(len(data))]
+        return {"accuracy": Metric(sum(values), "1", "higher", len(values), 0.0, 99.0, "sum", examples=tuple(values))}
+
+
+def leave(mark):
+    """A line of this process in the file of marks, where a test wants it."""
+    if path := os.environ.get("FAKE_MARKS"):
+        with open(path, "a") as marks:
+            marks.write(f"{os.getpid()} {mark}\n")
 
 
 @benchgate.runtime

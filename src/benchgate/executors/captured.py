@@ -13,6 +13,7 @@ from typing import Any
 import cloudpickle
 
 from benchgate.core import all_needs, operations
+from benchgate.core.protocols import Describes
 from benchgate.executors import inside
 from benchgate.executors.local import Local
 from benchgate.executors.team import CellTeam, loaded, loaded_call
@@ -116,7 +117,7 @@ def described(thing: Any) -> Any:
     """A description of data or inputs, as JSON: their own description, else a hash of them; None for none."""
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
-    if isinstance(thing, running.Described):
+    if isinstance(thing, Describes):
         return {
             name: value if isinstance(value, int | float | str) else str(value)
             for name, value in thing.describe().items()

@@ -10,8 +10,9 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ NEEDS = {"ray": "ray"}
 ATTEMPTS = 3
 POLL_S = 1.0
 KNOCK_S = 5.0
+HOLD_S = 60.0
 # The least that Ray takes for objects; answers are small.
 STORE_BYTES = 100 * 2**20
 # Variables of the driver that a node's session has too.
@@ -48,6 +50,7 @@ class Wanted:
 
     @property
     def resources(self) -> dict[str, float]:
+        """The resources of what takes a whole node."""
         return {SLOT: 1.0, **({KIND + self.kind: SHARE} if self.kind else {})}
 
     @property
@@ -58,10 +61,12 @@ class Wanted:
 
 @dataclass
 class Job:
-    """A test that is away: which attempt this is, and why those before came to nothing."""
+    """Something of a test that is away: which attempt this is, and why those before came to nothing. `share` is what it
+    takes of a node's slot: what is timed takes all of it, and nothing is beside it."""
 
     test: str
     argument: Any
+    share: float = 1.0
     attempt: int = 1
     lost: list[str] = field(default_factory=list)
 
@@ -73,12 +78,34 @@ class Fleet:
         self._ray, self._wanted = ray, wanted
         self._jobs: dict[Any, Job] = {}
         self._function: Any = None
+        # What keeps the slots of nodes that are left out, by the node's id.
+        self._holding: dict[str, Any] = {}
 
     def nodes(self) -> list[Mapping[str, Any]]:
-        """The nodes that are alive and may measure what is wanted."""
+        """The nodes that are alive, not left out, and may measure what is wanted."""
         wanted = self._wanted.resources
-        alive = (node for node in self._ray.nodes() if node["Alive"])
+        alive = (node for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in self._holding)
         return [node for node in alive if all(node["Resources"].get(name, 0) >= n for name, n in wanted.items())]
+
+    def leave_out(self, node: str) -> bool:
+        """Have nothing more placed on the node of this id, by keeping its slot taken; False for the last one."""
+        if node in self._holding or all(other["NodeID"] == node for other in self.nodes()):
+            return False
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        hold = self._ray.remote(_hold).options(
+            num_cpus=0, resources=self._wanted.resources, max_retries=0, scheduling_strategy=there
+        )
+        self._holding[node] = hold.remote()
+        return True
+
+    def _readmit(self) -> None:
+        """Take the nodes back that were left out."""
+        for reference in self._holding.values():
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.cancel(reference, force=True)
+        self._holding.clear()
 
     def lacking(self) -> str:
         """Why nothing can be placed; "" where something can."""
@@ -94,7 +121,8 @@ class Fleet:
         """Have `function(job.argument)` called on a node that has nothing else to measure."""
         if self._function is None:
             self._function = self._ray.remote(function)
-        remote = self._function.options(num_cpus=0, resources=self._wanted.resources, max_retries=0, name=job.test)
+        resources = {**self._wanted.resources, SLOT: job.share}
+        remote = self._function.options(num_cpus=0, resources=resources, max_retries=0, name=job.test)
         self._jobs[remote.remote(job.argument)] = job
 
     def answers(self, function: Callable[[Any], Any]) -> Iterator[tuple[Job, Any]]:
@@ -105,9 +133,12 @@ class Fleet:
                 job = self._jobs.pop(reference)
                 answer = self._answer(reference)
                 if isinstance(answer, Lost) and job.attempt < ATTEMPTS:
-                    self.send(function, Job(job.test, job.argument, job.attempt + 1, [*job.lost, str(answer)]))
+                    self.send(function, replace(job, attempt=job.attempt + 1, lost=[*job.lost, str(answer)]))
                 else:
                     yield job, answer
+            if not done and self._holding and self.lacking():
+                # Times that are marked are better than none.
+                self._readmit()
             if not done and (reason := self.lacking()):
                 for reference in list(self._jobs):
                     yield self._jobs.pop(reference), Lost(f"it can be placed nowhere any more: {reason}")
@@ -129,6 +160,13 @@ class Fleet:
             with contextlib.suppress(self._ray.exceptions.RayError):
                 self._ray.cancel(reference, force=True)
         self._jobs.clear()
+        self._readmit()
+
+
+def _hold() -> None:
+    """Runs on a node that is left out, until it is cancelled."""
+    while True:
+        time.sleep(HOLD_S)
 
 
 class Lost(BenchgateError):

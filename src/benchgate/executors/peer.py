@@ -100,6 +100,11 @@ class Peer:
             # Where it is gone `hear` says how.
             wire.send(self._channel, {"do": do, **parts})
 
+    def exchange(self, do: str, **parts: Any) -> dict[str, Any]:
+        """The answer to one request as it came, for `wire.value_of`. Raises SideError where the side is gone."""
+        self.send(do, **parts)
+        return self._hear(None)
+
     def hear(self, timeout_s: float | None = None) -> Any:
         return wire.value_of(self._hear(None if timeout_s is None else timeout_s + GRACE_S))
 

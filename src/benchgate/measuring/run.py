@@ -28,7 +28,7 @@ from benchgate.core import (
     operations,
     unknown_name,
 )
-from benchgate.core.protocols import NeedsData
+from benchgate.core.protocols import Describes
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
 from benchgate.measuring.held import Held
@@ -37,6 +37,7 @@ from benchgate.measuring.meters.base import Apart, Asked, Elsewhere, Instrument,
 from benchgate.measuring.meters.memory import known_high_water
 from benchgate.measuring.phase import enter
 from benchgate.measuring.resolved import Loaded, Resolved, resolve
+from benchgate.measuring.sharded import Part, accuracy
 from benchgate.measuring.timing import Loop, Rounds
 from benchgate.results import Record
 from benchgate.storage.artifacts import content
@@ -70,7 +71,8 @@ class Place(Protocol):
 class Order:
     """All that is asked of one cell. `shown` are the parameters as the record has them; `operation` None is the first.
 
-    `inputs` None are the task's own. `data` are what accuracy is scored on, where `scored`.
+    `inputs` None are the task's own. `data` are what accuracy is scored on, where `scored`; `given` are the answers to
+    all of them, where other machines gave them.
     """
 
     of: Resolved
@@ -84,6 +86,7 @@ class Order:
     inputs: Any = None
     scored: bool = False
     data: Any = None
+    given: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,7 @@ class Kept:
     shown: Mapping[str, Any]
     scored: bool
     data: Any
-
-
-@runtime_checkable
-class Described(Protocol):
-    """Data that can say what they are: name, hash, number."""
-
-    def describe(self) -> Mapping[str, Any]: ...
+    given: Part | None
 
 
 @runtime_checkable
@@ -141,13 +138,13 @@ def measure(place: Place, order: Order) -> tuple[Record, Rounds]:
     """Return everything asked of one cell as a Record (outcome "running": the test's body decides), and its rounds."""
     apart = {name: meter for name, meter in order.meters.items() if isinstance(meter, MeasuresApart)}
     inside = {name: meter for name, meter in order.meters.items() if name not in apart}
-    done: Timed = place.call(timed, replace(order, meters=inside, data=None), bool(apart))
+    done: Timed = place.call(timed, replace(order, meters=inside, data=None, given=None), bool(apart))
     total = done.reading
     for name, meter in apart.items():
         assert done.apart is not None
         enter(f"meter {name}")
         total = _joined(total, _reading(meter, partial(meter.measure_apart, done.apart, place.elsewhere)))
-    kept = Kept(order.key, order.shown, order.scored, order.data)
+    kept = Kept(order.key, order.shown, order.scored, order.data, order.given)
     return place.call(finished, kept, total), done.rounds
 
 
@@ -171,7 +168,7 @@ def finished(held: Held, kept: Kept, total: Reading) -> Record:
     assert subject is not None
     loaded = subject.loaded
     if kept.scored:
-        total = _joined(total, _accuracy(loaded, kept.data))
+        total = _joined(total, accuracy(loaded, kept.data, kept.given))
     metrics = total.metrics
     return replace(
         attempted(loaded.of, kept.key, loaded.threads, subject.asked.name, kept.shown),
@@ -193,24 +190,16 @@ def finished(held: Held, kept: Kept, total: Reading) -> Record:
 def score(held: Held, of: Resolved, threads: int, key: str, data: Any) -> Record:
     """Return a Record of the accuracy of a cell alone: nothing is timed or weighed. Runs where it is to be held."""
     loaded = held.load(of, threads)
-    accuracy = _accuracy(loaded, data)
+    found = accuracy(loaded, data)
     return replace(
         attempted(of, key, threads, "", {}),
-        metrics=accuracy.metrics,
-        missing=accuracy.missing,
+        metrics=found.metrics,
+        missing=found.missing,
         outcome="running",
         packages=versions(all_needs(of.runtime)),
         kernel=dict(loaded.session.kernel),
         details={**_about(of, threads), **_described("data", data)},
     )
-
-
-def _accuracy(loaded: Loaded, data: Any) -> Reading:
-    enter("score")
-    task = loaded.of.task
-    if data is None and isinstance(task, NeedsData):
-        return Reading(missing=dict(task.without_data))
-    return Reading(metrics=dict(task.score(loaded.session, loaded.of.model, data)))
 
 
 def attempted(of: Resolved, key: str, threads: int, operation: str, params: Mapping[str, Any]) -> Record:
@@ -269,7 +258,7 @@ def against(
 
 
 def _described(name: str, data: Any) -> dict[str, Any]:
-    return {name: dict(data.describe())} if isinstance(data, Described) else {}
+    return {name: dict(data.describe())} if isinstance(data, Describes) else {}
 
 
 def _reading(meter: Instrument, read: Callable[[], Reading]) -> Reading:

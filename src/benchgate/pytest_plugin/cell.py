@@ -123,6 +123,7 @@ class MeasuredCell:
             inputs=inputs,
             scored=operation is None or data is not None,
             data=data,
+            given=self._in.given.get(self._key),
         )
         if self._in.intercept is not None:
             raise self._in.intercept(order)

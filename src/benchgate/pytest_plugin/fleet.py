@@ -8,8 +8,10 @@ import itertools
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,69 +19,26 @@ import pytest
 
 from benchgate.core import BenchgateError
 from benchgate.executors import surroundings
-from benchgate.executors.fleet import Fleet, Job, Lost, Wanted, connected
-from benchgate.executors.peer import Peer, Start
-from benchgate.executors.wire import SideError
+from benchgate.executors.fleet import Fleet, Wanted, connected
 from benchgate.gate.side_by_side.rule import ASSUMED
-from benchgate.pytest_plugin import matrix, passed_on
+from benchgate.pytest_plugin import matrix, stored_runs
 from benchgate.pytest_plugin.cell import plain
 from benchgate.pytest_plugin.cell_hooks import CellHooks
+from benchgate.pytest_plugin.fleet_errands import Errands, Finished
+from benchgate.pytest_plugin.fleet_progress import State, shown
+from benchgate.pytest_plugin.fleet_scoring import Scoring
 from benchgate.pytest_plugin.items import cell_of, params_of
 from benchgate.pytest_plugin.names import CELLS
+from benchgate.pytest_plugin.node_pytest import NodePytest
 from benchgate.results import Record
 from benchgate.storage.checkout import Tree
 from benchgate.storage.journal import Entry, parse_entry
 from benchgate.storage.project import read_settings
 
 FLEET = "benchgate-fleet"
-NODE = "benchgate.pytest_plugin.node"
 TABLE = "fleet"
-
-
-@dataclass(frozen=True)
-class NodePytest:
-    """A pytest as it is started on a node: the driver's arguments, its folder in the project `root`, its variables.
-
-    `host` is the driver's: another machine has a copy of the project, in the folder that its process is in.
-    """
-
-    arguments: tuple[str, ...]
-    root: str
-    inside: str
-    environment: tuple[tuple[str, str], ...]
-    host: str
-
-    def start(self) -> Start:
-        ours = Tree(Path(self.root), "the driver's")
-        here = ours if self.host == socket.gethostname() else Tree(Path.cwd(), "the node's copy")
-        given = passed_on.arguments(self.arguments, ours, here, ours.root / self.inside)
-        moved = {name: value.replace(str(ours.root), str(here.root)) for name, value in self.environment}
-        asked = [*given, "--cell-executor=process", "--cell-kind="]
-        return Start("node", sys.executable, here.root / self.inside, asked, moved, (NODE, "--cell-node"))
-
-
-# Of one of Ray's processes on a node: it lives on for the tests that come after.
-_sessions: dict[NodePytest, Peer] = {}
-
-
-def on_node(asked: tuple[NodePytest, str, Any]) -> dict[str, Any]:
-    """A test's answer, by the session of this process; see `pytest_plugin.node`. Raises Lost where that is gone."""
-    session, test, resumed = asked
-    try:
-        if session not in _sessions:
-            _sessions[session] = Peer(session.start())
-            _sessions[session].greet()
-        answer = _sessions[session].ask("run", test=test, resumed=resumed)
-    except SideError as error:
-        _sessions.pop(session).kill()
-        raise Lost(str(error)) from None
-    return {**answer, "node": socket.gethostname(), "id": _node_id()}
-
-
-def _node_id() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())[:8]
+# Cells one after the other that neighbours disturbed, after which a node is left out.
+DISTURBED = 3
 
 
 def register(config: pytest.Config) -> None:
@@ -99,6 +58,7 @@ class FleetHooks:
         option = config.option
         _, _, address = option.cell_executor.partition("=")
         address = address or os.environ.get("RAY_ADDRESS") or None
+        self._disturbed: Counter[str] = Counter()
         self._wanted = Wanted(address, option.cell_kind or "", config.rootpath, _pass_env(config.rootpath))
 
     @pytest.hookimpl(tryfirst=True)
@@ -122,13 +82,33 @@ class FleetHooks:
     def _measure(self, session: pytest.Session, fleet: Fleet, items: Mapping[str, pytest.Item]) -> None:
         nodes = len(fleet.nodes())
         self._say(f"benchgate: {len(items)} cells for {nodes} machine{'s' if nodes > 1 else ''} of a Ray cluster")
-        away = self._session()
-        for test, item in items.items():
-            self._suite.tolerances[test] = matrix.tolerance_of(item.iter_markers("cells"))
-            fleet.send(on_node, Job(test, (away, test, self._resumed(test))))
-        for job, answer in fleet.answers(on_node):
-            self._take(items[job.test], job, answer)
-            _stop(session)
+        with ExitStack() as stack:
+            scoring = stack.enter_context(Scoring(self._config.rootpath, self._config.option.cell_shards))
+            errands = Errands(fleet, scoring, self._session())
+            known = stored_runs.seconds_of_tests(self._config, self._suite.baselines)
+            state = State(len(items), scoring, {test: known[test] for test in items if test in known})
+            stack.enter_context(shown(self._config, state.line))
+            for test, item in items.items():
+                self._suite.tolerances[test] = matrix.tolerance_of(item.iter_markers("cells"))
+                errands.begin(test, self._resumed(test))
+            for done in errands.finished():
+                state.done.append(done.test)
+                self._take(items[done.test], done)
+                self._look_at_node(fleet, done)
+                _stop(session)
+        self._suite.notes += errands.notes
+
+    def _look_at_node(self, fleet: Fleet, done: Finished) -> None:
+        """Leave a node out whose cells are disturbed again and again."""
+        record, node = self._suite.records.get(done.test), done.about.get("id")
+        if record is None or node is None or not record.passed:
+            return
+        self._disturbed[node] = self._disturbed[node] + 1 if record.details.get("disturbed") else 0
+        if self._disturbed[node] == DISTURBED and fleet.leave_out(node):
+            self._suite.notes.append(
+                f"benchgate: {done.about['node']} ({node[:8]}) is left out of the rest: neighbours disturbed "
+                f"{DISTURBED} cells one after the other on it"
+            )
 
     def _resumed(self, test: str) -> dict[str, Any] | None:
         """The interrupted run's entry where it passes this run's gate; the node says if all else still holds."""
@@ -152,28 +132,27 @@ class FleetHooks:
         if reporter is not None:
             reporter.write_line(line)
 
-    def _take(self, item: pytest.Item, job: Job, answer: Any) -> None:
+    def _take(self, item: pytest.Item, done: Finished) -> None:
         """Have the test's reports told as if it had run here, and its cell's record judged and kept."""
         hook, (path, line, name) = item.ihook, item.location
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=(path, line, name))
-        if isinstance(answer, BaseException):
-            reports = [self._lost(item, job, answer)]
+        if isinstance(done.said, BaseException):
+            reports = [self._lost(item, done, done.said)]
         else:
-            reports = [_report(item.config, data) for data in answer["reports"]]
-            self._keep(item, job, answer, reports)
+            reports = [_report(item.config, data) for data in done.said["reports"]]
+            self._keep(item, done.said, done.about, reports)
         for report in reports:
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
-    def _keep(self, item: pytest.Item, job: Job, answer: Mapping[str, Any], reports: list[Any]) -> None:
+    def _keep(self, item: pytest.Item, answer: Mapping[str, Any], about: Mapping[str, Any], reports: list[Any]) -> None:
         suite, key = self._suite, item.nodeid
         if answer["entry"] is None:
             if answer["reused"]:
                 suite.reuse(key)
             return
         entry = parse_entry(answer["entry"], key)
-        where = {"node": answer["node"], "id": answer["id"], "attempt": job.attempt, "lost": job.lost}
-        suite.records[key] = replace(entry.record, details={**entry.record.details, "fleet": where})
+        suite.records[key] = replace(entry.record, details={**entry.record.details, "fleet": dict(about)})
         if entry.record.passed:
             failed = suite.verdict(key)
             if failed and not suite.accept:
@@ -183,10 +162,11 @@ class FleetHooks:
                 suite.ended("call", suite.records[key], "accepted", "")
         suite.keep_elsewhere(entry)
 
-    def _lost(self, item: pytest.Item, job: Job, error: BaseException) -> pytest.TestReport:
+    def _lost(self, item: pytest.Item, done: Finished, error: BaseException) -> pytest.TestReport:
         cell = cell_of(item)
         assert cell is not None
-        tries = f" ({job.attempt} attempts: {'; '.join(job.lost)})" if job.lost else ""
+        lost = done.about["lost"]
+        tries = f" ({done.about['attempt']} attempts: {'; '.join(lost)})" if lost else ""
         reason = f"{error}{tries}"
         bare = replace(Record.unmeasured(item.nodeid, cell), params=plain(params_of(item)))
         self._suite.records[item.nodeid] = replace(bare, outcome="crash", reason=reason)

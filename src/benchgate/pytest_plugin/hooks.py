@@ -39,6 +39,12 @@ def _positive(text: str) -> float:
     return number
 
 
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of parts; write for example 8")
+    return int(text)
+
+
 def _executor(text: str) -> str:
     if text not in ("process", "inline", "ray") and not text.startswith("ray="):
         raise argparse.ArgumentTypeError(f"{text!r} is none of process, inline, ray and ray=ADDRESS")
@@ -85,6 +91,12 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "a process for each cell (process), all in pytest's (inline, to debug), or a cluster's machines (ray)",
     },
     "--cell-kind": {"metavar": "NAME", "help": "with --cell-executor ray: measure on machines of this kind only"},
+    "--cell-shards": {
+        "metavar": "N",
+        "type": _count,
+        "default": 1,
+        "help": "with --cell-executor ray: score each cell's data in up to N parts on all machines (1)",
+    },
     "--cell-timeout": {
         "metavar": "SECONDS",
         "type": _positive,
@@ -168,6 +180,8 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     if option.cell_kind and not option.cell_executor.startswith("ray"):
         raise pytest.UsageError("--cell-kind chooses machines of a cluster; give --cell-executor ray=ADDRESS too")
+    if option.cell_shards > 1 and not option.cell_executor.startswith("ray"):
+        raise pytest.UsageError("--cell-shards spreads scoring over a cluster; give --cell-executor ray=ADDRESS too")
     if option.cell_executor.startswith("ray") and any(config.getoption(flag) for flag in AGAINST):
         raise pytest.UsageError("side by side is measured on one machine; leave --cell-executor ray out")
     if option.cell_dry_run:

@@ -7,7 +7,8 @@ that asks, see `pytest_plugin.fleet`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,21 @@ from typing import Any
 import pytest
 
 from benchgate.core import DataError
+from benchgate.core.shards import ScoresInParts, Shard
 from benchgate.executors import wire
+from benchgate.machine.devices import usable_cores
+from benchgate.measuring.held import Held
+from benchgate.measuring.run import Order
+from benchgate.measuring.sharded import Part, part
 from benchgate.pytest_plugin.asked import Uncollected, cells_of
 from benchgate.pytest_plugin.cell_hooks import CellHooks
 from benchgate.pytest_plugin.items import own_modules
+from benchgate.pytest_plugin.outcomes import Ended
 from benchgate.storage.journal import Entry, Journal, parse_entry
 
 NAME = "benchgate-node"
+# Parts of a request that are not for who answers it.
+UNUSED = ("do", "timeout_s")
 
 
 class Caught(Journal):
@@ -84,25 +93,69 @@ class NodeHooks(Uncollected):
             wire.send(self._channel, self._answered(request))
 
     def _answered(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        do: Mapping[str, Callable[..., Any]] = {"run": self._run, "plan": self._plan, "shard": self._shard}
         try:
-            return {"ok": self._run(str(request["test"]), request.get("resumed"))}
+            return {"ok": do[request["do"]](**{name: part for name, part in request.items() if name not in UNUSED})}
         except Exception as error:
             return wire.failure(error)
 
-    def _run(self, test: str, resumed: Any) -> dict[str, Any]:
-        """Run the test, or take what an interrupted run measured where that still holds."""
+    def _begun(self, test: str) -> None:
+        """Run the test's protocol, as if it had not run before."""
         item, suite = self._items.get(test), self._hooks.suite
         if item is None:
             why = next((f"{name}: {said}" for name, said in self.failed.items() if test.startswith(name)), "")
             raise DataError(f"{test} is not there on this machine{f'; {why}' if why else ''}")
         self._reports = []
-        # A test that comes again, after its answer was lost, begins anew.
-        for kept in (suite.records, suite.attempts, suite.resumed, suite.tries, self._caught.entries):
+        for kept in (suite.records, suite.attempts, suite.tries, self._caught.entries):
             kept.pop(test, None)
         suite.reused.discard(test)
+        # The session comes next, and no other test: its fixtures stay, data are loaded once.
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=item.session)
+
+    def _asked(self, test: str) -> Order | None:
+        """The order of the test to its cell, None where it does not get that far: its own run will say why."""
+        suite, asked = self._hooks.suite, list[Order]()
+
+        def catch(order: Order) -> Ended:
+            asked.append(order)
+            return Ended()
+
+        suite.intercept = catch
+        try:
+            self._begun(test)
+        finally:
+            suite.intercept = None
+        return asked[0] if asked else None
+
+    def _plan(self, test: str) -> dict[str, Any] | None:
+        """Tell how many items the test's data have, and what a shard of them takes; None where it scores none, or as a
+        whole only."""
+        order = self._asked(test)
+        if order is None or not order.scored or order.data is None or not isinstance(order.of.task, ScoresInParts):
+            return None
+        return {"items": len(order.data), "threads": order.threads, "cores": usable_cores()}
+
+    def _shard(self, test: str, number: int, of: int) -> dict[str, Any]:
+        """The answers to one shard of the test's data."""
+        order = self._asked(test)
+        if order is None:
+            raise DataError(f"{test} asks nothing of its cell any more")
+        place = self._hooks.local.place(order.of, Held())
+        try:
+            return asdict(place.call(part, order.of, order.threads, order.data, Shard(number, of)))
+        finally:
+            place.close()
+
+    def _run(self, test: str, resumed: Any, given: Any) -> dict[str, Any]:
+        """Run the test, or take what an interrupted run measured where that still holds."""
+        suite = self._hooks.suite
+        suite.resumed.pop(test, None)
+        suite.given.pop(test, None)
         if resumed is not None:
             suite.resumed[test] = parse_entry(resumed, test)
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        if given is not None:
+            suite.given[test] = Part(**given)
+        self._begun(test)
         entry = self._caught.entries.get(test)
         return {
             "reports": self._reports,

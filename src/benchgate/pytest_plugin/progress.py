@@ -127,7 +127,7 @@ class Progress:
             return (yield)
         with contextlib.ExitStack() as stack:
             # pytest captures what has its own number only from the first test on.
-            self._screen = _screen(self._config, stack)
+            self._screen = screen(self._config, stack)
             if self._screen is not None:
                 self._course = Course(cells, stored_runs.seconds_of_tests(self._config, self._suite.baselines))
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="benchgate-"))
@@ -172,7 +172,7 @@ class Progress:
             self._watch = None
 
 
-def _screen(config: pytest.Config, stack: contextlib.ExitStack) -> Screen | None:
+def screen(config: pytest.Config, stack: contextlib.ExitStack) -> Screen | None:
     """The output of pytest itself, by a number of its own: the first is captured while a test runs."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     try:

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from benchgate.core import DataError, InvalidOutput
 from benchgate.core.protocols import NeedsData
+from benchgate.core.shards import Shard
 from benchgate.storage.resumable import take_up
 from benchgate.tasks.causal_lm.passages import Passages, parse
 from benchgate.tasks.causal_lm.task import CausalLMTask, Score, score_logits, score_passages, summarize
@@ -87,9 +88,20 @@ def test_the_batch_changes_no_digit_and_no_order(batch):
 
 def test_scores_come_in_the_order_of_the_data():
     scores = score_passages(Session(), Words(), DATA)
+    assert list(scores) == list(range(len(DATA.items)))
     for i, item in enumerate(DATA.items):
-        (single,) = score_passages(Session(), Words(), replace(DATA, items=(item,), sha256=str(i)))
+        (single,) = score_passages(Session(), Words(), replace(DATA, items=(item,), sha256=str(i))).values()
         assert scores[i] == single
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("of", [1, 2, 5, 40])
+def test_shards_answer_to_the_digit_what_is_scored_whole(batch, of):
+    task, data = CausalLMTask(), replace(DATA, batch=batch)
+    shards = [json.loads(json.dumps(task.answers(Session(), Words(), data, Shard(i, of)))) for i in range(of)]
+    answers = {name: answer for shard in reversed(shards) for name, answer in shard.items()}
+    assert sum(map(len, shards)) == len(answers) == len(data.items)
+    assert task.summed(Session(), Words(), data, answers) == task.score(Session(), Words(), data)
 
 
 def test_the_longest_passages_are_scored_first():

@@ -1,12 +1,15 @@
 """The task on sessions that answer from a table."""
 
+import json
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
 from benchgate.core import DataError, InvalidOutput
+from benchgate.core.shards import Shard
 from benchgate.tasks.detection import Detection, agreement_data, assess, load_coco, photographs
 from benchgate.tasks.detection.detecting import detect
 from tests.tasks.detection.helpers import Answers, detector, share, write_coco
@@ -59,6 +62,27 @@ def test_corrupt_image_is_counted_named_and_costs_no_ap(folder):
     assert metrics["ap"].value == pytest.approx(1)
     assert metrics["images_excluded"].value == 1
     assert "2.jpg" in metrics["images_excluded"].method
+
+
+@pytest.mark.parametrize("of", [1, 2, 3])
+@pytest.mark.parametrize("broken", [None, "1.jpg", "3.jpg"])
+def test_shards_answer_to_the_digit_what_is_scored_whole(folder, of, broken):
+    if broken is not None:
+        (folder / "val2017" / broken).write_bytes(b"")
+    read = [boxes for place, boxes in enumerate(RIGHT, 1) if f"{place}.jpg" != broken]
+    data = load_coco(folder)
+    shards = []
+    for number in range(of):
+        places = [place for place in range(3)[number::of] if f"{place + 1}.jpg" != broken]
+        found = TASK.answers(Answers([RIGHT[place] for place in places]), detector(), data, Shard(number, of))
+        shards.append(json.loads(json.dumps(found)))
+    answers = {name: answer for shard in reversed(shards) for name, answer in shard.items()}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        summed = TASK.summed(Answers([]), detector(), data, answers)
+        assert summed == TASK.score(Answers(read), detector(), data)
+    assert len(told) == (0 if broken is None else 2)
+    assert summed["images_excluded"].value == (broken is not None)
 
 
 def test_no_readable_image_is_an_error(folder):

@@ -8,6 +8,7 @@ import pytest
 
 from benchgate.core import DataError, InvalidOutput, default_inputs, operations, tasks
 from benchgate.core.protocols import NeedsData
+from benchgate.core.shards import Shard
 from benchgate.tasks.text2text.rewrites import Rewrite
 from benchgate.tasks.text2text.task import Text2TextTask, ask, generate, in_turn, reformulate
 from tests.tasks.text2text.fakes import FIRST, FakeModel, FakeSession, a_set
@@ -72,6 +73,15 @@ def test_a_session_that_loses_an_answer_is_a_defect():
     session.generate = lambda sources, max_new_tokens, beams: [[5]] * (len(sources) - 1)
     with pytest.raises(InvalidOutput, match="1 answers to 2 queries"):
         reformulate(session, session.model, DEV, batch=2).started()()
+
+
+@pytest.mark.parametrize("of", [1, 2, 4, 9])
+def test_shards_answer_to_the_digit_what_is_scored_whole(of):
+    task, session = Text2TextTask(), FakeSession(FakeModel())
+    shards = [task.answers(session, session.model, DEV, Shard(number, of)) for number in range(of)]
+    answers = {name: answer for shard in reversed(shards) for name, answer in shard.items()}
+    assert sum(map(len, shards)) == len(answers) == len(DEV)
+    assert task.summed(session, session.model, DEV, answers) == task.score(session, session.model, DEV)
 
 
 def test_scoring_asks_each_query_alone_with_its_context_and_sets_copying_beside():

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchgate.core import DataError, InvalidOutput, Lapped, Metric, TooLarge, Work, stats, tasks
 from benchgate.core.metrics import metric
+from benchgate.core.shards import WHOLE, Answers, Shard
 from benchgate.storage.download import progress
 from benchgate.storage.resumable import Resumable
 from benchgate.tasks.causal_lm import fidelity
@@ -132,8 +133,9 @@ def score_logits(logits: np.ndarray, targets: Sequence[int], where: str) -> Scor
     return Score(float((peak.astype(np.float64) - own + log_sum).sum()), int(ranks.max()))
 
 
-def score_passages(session: LMSession, model: Any, data: Passages) -> list[Score]:
-    """A Score for each passage, in the data's order; longest batches first, so that a lack of memory shows at once."""
+def score_passages(session: LMSession, model: Any, data: Passages, shard: Shard = WHOLE) -> dict[int, Score]:
+    """A Score for each passage of the shard, by its place in the data; longest batches first, so that a lack of memory
+    shows at once. A shard takes whole batches: what is padded beside a passage is in its last digits."""
     limit = session.context_limit
     # Asked once: a model looks its folder up for it, files, packages and sources, which takes as long as a passage.
     tokenizer = model.tokenizer()
@@ -141,10 +143,10 @@ def score_passages(session: LMSession, model: Any, data: Passages) -> list[Score
     order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]))
     scores: dict[int, Score] = {}
     with (
-        Resumable([session.identity, data.describe()]) as saved,
-        progress(f"scoring {data.name}", len(pairs)) as advance,
+        Resumable([session.identity, data.describe(), [shard.number, shard.of]]) as saved,
+        progress(f"scoring {data.name}", len(shard.takes(order))) as advance,
     ):
-        for chunk in _chunks(order, data.batch):
+        for chunk in shard.takes(_chunks(order, data.batch)):
             if not all(str(i) in saved for i in chunk):
                 for i, score in zip(chunk, _score_chunk(session, [pairs[i] for i in chunk], chunk, data), strict=True):
                     saved[str(i)] = [score.nll, score.rank]
@@ -152,7 +154,7 @@ def score_passages(session: LMSession, model: Any, data: Passages) -> list[Score
             scores.update({i: Score(*saved[str(i)]) for i in chunk})
             advance(len(chunk))
         saved.discard()
-    return [scores[i] for i in range(len(pairs))]
+    return dict(sorted(scores.items()))
 
 
 def _score_chunk(
@@ -164,10 +166,10 @@ def _score_chunk(
         yield score_logits(logits, tokens[-n_target:], f"{data.name}, passage {index + 1}")
 
 
-def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+def _chunks(order: Sequence[int], size: int) -> list[Sequence[int]]:
     if size < 1:
         raise DataError(f"batch {size} must be at least 1")
-    return (order[i : i + size] for i in range(0, len(order), size))
+    return [order[i : i + size] for i in range(0, len(order), size)]
 
 
 def summarize(scores: Sequence[Score], data: Passages) -> dict[str, Metric]:
@@ -226,7 +228,16 @@ class CausalLMTask:
 
     def score(self, session: LMSession, model: Any, data: Passages) -> Mapping[str, Metric]:
         """Top-k accuracy and perplexity on `data`."""
-        return summarize(score_passages(session, model, data), data)
+        return self.summed(session, model, data, self.answers(session, model, data, WHOLE))
+
+    def answers(self, session: LMSession, model: Any, data: Passages, shard: Shard) -> Answers:
+        """[log loss, rank] of each passage of the shard, by its place in the data."""
+        found = score_passages(session, model, data, shard)
+        return {str(place): [score.nll, score.rank] for place, score in found.items()}
+
+    def summed(self, session: LMSession, model: Any, data: Passages, answers: Answers) -> Mapping[str, Metric]:
+        """Top-k accuracy and perplexity by the answers to all passages."""
+        return summarize([Score(*answers[str(place)]) for place in range(len(data.items))], data)
 
     def fidelity(self, reference: LMSession, session: LMSession, model: Any, data: Passages) -> Mapping[str, Metric]:
         """KL divergence, top-1 agreement and change of log perplexity on every token of `data`."""

@@ -15,9 +15,10 @@ import numpy as np
 
 from benchgate.core import DataError, Metric, Session, Work, tasks
 from benchgate.core.metrics import metric
+from benchgate.core.shards import Answers, Shard
 from benchgate.tasks.detection.boxes import Array
 from benchgate.tasks.detection.data import DetectionData, Exclusion, Truth
-from benchgate.tasks.detection.detecting import detect, sample_images
+from benchgate.tasks.detection.detecting import Detections, detect, sample_images
 from benchgate.tasks.detection.model import DetectorData
 from benchgate.tasks.detection.operations import end_to_end, inference, sample
 from benchgate.tasks.detection.scoring import RESAMPLED, STATS, Evaluation, evaluate
@@ -25,6 +26,8 @@ from benchgate.tasks.detection.scoring import RESAMPLED, STATS, Evaluation, eval
 # Detections of the full-precision model at or above this score are what the compressed one should find again.
 AGREEMENT_SCORE = 0.25
 NAMED_IN_WARNING = 5
+# Numbers in a row of boxes: x1 y1 x2 y2 score category.
+BOX = 6
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,42 @@ class Detection:
                 "detection needs data to be scored on: cell.measure(data=coco), the fixture of --cell-coco=DIR, or "
                 "data=agreement_data(...) for photographs without annotations"
             )
-        found = assess(session, model, data)
-        if found.excluded:
-            named = "; ".join(map(str, found.excluded[:NAMED_IN_WARNING]))
-            more = len(found.excluded) - NAMED_IN_WARNING
-            rest = f"; and {more} more" if more > 0 else ""
-            warnings.warn(f"{data.name}: {len(found.excluded)} not scored: {named}{rest}", stacklevel=2)
-        return _metrics(found, data)
+        return _told(assess(session, model, data), data)
+
+    def answers(self, session: Session, model: DetectorData, data: DetectionData, shard: Shard) -> Answers:
+        """The boxes found in each image of the shard, rows of x1 y1 x2 y2 score category, by the image's id; of an
+        image that cannot be read the reason."""
+        photos = tuple(shard.takes(data.items))
+        found = detect(session, model, replace(data, items=photos))
+        reasons = (one.reason for one in found.excluded)
+        boxes = {image: rows.tolist() for image, rows in found.boxes.items()}
+        return {str(photo.id): boxes[photo.id] if photo.id in boxes else next(reasons) for photo in photos}
+
+    def summed(self, session: Session, model: DetectorData, data: DetectionData, answers: Answers) -> dict[str, Metric]:
+        """The metrics of `score`, by the boxes that were found in all images."""
+        data.evaluations[session] = found = _evaluated(model, data, _detections(data, answers))
+        return _told(found, data)
+
+
+def _told(found: Assessment, data: DetectionData) -> dict[str, Metric]:
+    if found.excluded:
+        named = "; ".join(map(str, found.excluded[:NAMED_IN_WARNING]))
+        more = len(found.excluded) - NAMED_IN_WARNING
+        rest = f"; and {more} more" if more > 0 else ""
+        warnings.warn(f"{data.name}: {len(found.excluded)} not scored: {named}{rest}", stacklevel=3)
+    return _metrics(found, data)
+
+
+def _detections(data: DetectionData, answers: Answers) -> Detections:
+    """The detections of all images in the data's order, by what shards answered."""
+    boxes, excluded = {}, []
+    for photo in data.items:
+        answer = answers[str(photo.id)]
+        if isinstance(answer, str):
+            excluded.append(Exclusion(photo.name, answer))
+        else:
+            boxes[photo.id] = np.asarray(answer, dtype=np.float64).reshape(-1, BOX)
+    return Detections(boxes, tuple(excluded))
 
 
 def assess(session: Session, model: DetectorData, data: DetectionData) -> Assessment:
@@ -87,14 +119,23 @@ def assess(session: Session, model: DetectorData, data: DetectionData) -> Assess
 
 
 def _assess(session: Session, model: DetectorData, data: DetectionData) -> Assessment:
+    _check_truth(model, data)
+    return _evaluated(model, data, detect(session, model, data))
+
+
+def _check_truth(model: DetectorData, data: DetectionData) -> Truth:
     if data.truth is None:
         raise DataError(f"{data.name}: no annotations; agreement_data(data, reference session, model) makes a truth")
     _check_classes(model, data.truth)
-    found = detect(session, model, data)
+    return data.truth
+
+
+def _evaluated(model: DetectorData, data: DetectionData, found: Detections) -> Assessment:
+    truth = _check_truth(model, data)
     if not found.boxes:
         raise DataError(f"{data.name}: no image could be read; the first: {found.excluded[0]}")
     groups = {photo.id: photo.group for photo in data.photos}
-    return Assessment(evaluate(data.truth, found.boxes, groups), (*data.excluded, *found.excluded))
+    return Assessment(evaluate(truth, found.boxes, groups), (*data.excluded, *found.excluded))
 
 
 def agreement_data(photos: DetectionData, session: Session, model: DetectorData) -> DetectionData:

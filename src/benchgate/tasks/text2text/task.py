@@ -19,10 +19,11 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from benchgate.core import DataError, InvalidOutput, Metric, Model, Session, Work, tasks, unknown_name
+from benchgate.core.shards import WHOLE, Answers, Shard
 from benchgate.storage.download import progress
 from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites
 from benchgate.tasks.text2text.scores import copied, score_texts
@@ -241,8 +242,20 @@ class Text2TextTask:
 
     def score(self, session: Text2TextSession, model: Text2TextModel, data: Rewrites) -> Mapping[str, Metric]:
         """The quality of the answers to `data`, each query asked alone, and what copying the query would have got."""
-        answers = [answer.text for answer in ask(session, model, data)]
-        found = score_texts(answers, [example.reformulation for example in data])
+        return self.summed(session, model, data, self.answers(session, model, data, WHOLE))
+
+    def answers(self, session: Text2TextSession, model: Text2TextModel, data: Rewrites, shard: Shard) -> Answers:
+        """The text of each answer, by the query's place in the data."""
+        places = shard.takes(range(len(data)))
+        asked = ask(session, model, replace(data, items=tuple(shard.takes(data.items))))
+        return {str(place): answer.text for place, answer in zip(places, asked, strict=True)}
+
+    def summed(
+        self, session: Text2TextSession, model: Text2TextModel, data: Rewrites, answers: Answers
+    ) -> Mapping[str, Metric]:
+        """The quality of the answers to all queries, and what copying the query would have got."""
+        texts = [answers[str(place)] for place in range(len(data))]
+        found = score_texts(texts, [example.reformulation for example in data])
         return {**found, "exact_match_copy": copied(data.items)}
 
 

@@ -7,114 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 # Loaded here, so that an inner run of this process has the same module.
 from benchgate.executors import fleet
-from tests.pytest_plugin.fake_project import CONFTEST, SETTINGS
+from tests.pytest_plugin.fake_project import SETTINGS
+from tests.pytest_plugin.fleets.clusters import DEADLINE_S, added, marks, rack, sessions, started, until
 
-ray = pytest.importorskip("ray", reason="ray is not installed; pip install 'benchgate[ray]'")
-from ray.cluster_utils import Cluster  # noqa: E402
-
-DEADLINE_S = 180.0
-# Each call leaves its node's mark, so that a test sees where what runs; a line a measurement, so that none is twice.
-SUITE = """
-import os, pathlib, time
-import pytest
-
-@pytest.mark.cells(model=["fake-a", "fake-b", "fake-c"], scheme=["fp32", "bf16"], runtime="fake")
-def test_speed(cell, request):
-    with pathlib.Path(os.environ["FAKE_MARKS"]).open("a") as marks:
-        marks.write(f"{os.getppid()} {request.node.name}\\n")
-    time.sleep(float(os.environ.get("FAKE_PAUSE", 0)))
-    cell.measure(meters=("size",))
-
-def test_plain():
-    with pathlib.Path(os.environ["FAKE_MARKS"]).open("a") as marks:
-        marks.write(f"{os.getppid()} test_plain\\n")
-"""
 CELLS = sorted(f"test_speed[fake-{m}-{s}-fake-cpu]" for m in "abc" for s in ("fp32", "bf16"))
-
-
-@pytest.fixture
-def suite(project, tmp_path, monkeypatch):
-    """The project with the suite above; its marks go into a file of their own."""
-    project.write("test_it.py", SUITE)
-    project.write("conftest.py", CONFTEST)
-    project.write("pyproject.toml", SETTINGS + '[tool.benchgate.fleet]\npass_env = ["FAKE_*"]\n')
-    monkeypatch.setenv("FAKE_MARKS", str(tmp_path / "marks"))
-    monkeypatch.setenv("RAY_ADDRESS", "")
-    return project
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    yield cluster
-    cluster.shutdown()
-
-
-def added(cluster, *kinds):
-    """A node that measures for each kind."""
-    made = [cluster.add_node(num_cpus=1, resources={"bench_slot": 1, f"kind:{kind}": 1}) for kind in kinds]
-    cluster.wait_for_nodes()
-    return made
-
-
-@pytest.fixture(scope="module")
-def board(cluster):
-    """The options for a node of the kind "board", which is there for all tests."""
-    added(cluster, "board")
-    return [f"--cell-executor=ray={cluster.address}", "--cell-kind=board", "--benchmark-json=out.json"]
-
-
-@pytest.fixture
-def three(cluster):
-    """Three nodes of one kind."""
-    made = added(cluster, *["rack"] * 3)
-    yield made
-    for node in made:
-        if node in cluster.list_all_nodes():
-            cluster.remove_node(node)
-
-
-def rack(cluster):
-    return [f"--cell-executor=ray={cluster.address}", "--cell-kind=rack", "--benchmark-json=out.json"]
-
-
-def started(project, *options, **settings):
-    environment = {**os.environ, **{f"FAKE_{name}": str(value) for name, value in settings.items()}}
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *options]
-    return subprocess.Popen(
-        command, cwd=project.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def marks(tmp_path):
-    path = tmp_path / "marks"
-    return [line.split(" ", 1) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def until(condition):
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def sessions():
-    """The sessions of nodes that run."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if "--cell-node" in place.read_text():
-                found.append(int(place.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_without_an_address_a_cluster_of_this_machine_measures_and_is_gone_afterwards(suite, tmp_path):

@@ -1,0 +1,54 @@
+"""Real clusters of this machine, a project whose cells leave marks, and its runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+DEADLINE_S = 180.0
+
+
+def added(cluster, *kinds):
+    """A node that measures for each kind."""
+    made = [cluster.add_node(num_cpus=1, resources={"bench_slot": 1, f"kind:{kind}": 1}) for kind in kinds]
+    cluster.wait_for_nodes()
+    return made
+
+
+def rack(cluster):
+    return [f"--cell-executor=ray={cluster.address}", "--cell-kind=rack", "--benchmark-json=out.json"]
+
+
+def started(project, *options, **settings):
+    environment = {**os.environ, **{f"FAKE_{name}": str(value) for name, value in settings.items()}}
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *options]
+    return subprocess.Popen(
+        command, cwd=project.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def marks(tmp_path):
+    path = tmp_path / "marks"
+    return [line.split(" ", 1) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def until(condition):
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def sessions():
+    """The sessions of nodes that run."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if "--cell-node" in place.read_text():
+                found.append(int(place.parent.name))
+        except OSError:
+            continue
+    return found
