@@ -55,7 +55,23 @@ def test_test_files_register_and_their_marks_are_told(folder, capfd):
     ]  # fmt: skip
     assert {len(tests) for tests in suite.asked.values()} == {2}
     assert (suite.root, suite.failed, suite.skipped) == (folder, (), ())
+    assert len(suite.chosen) == 4
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_a_run_would_have_is_told_beside_what_marks_ask_for(folder):
+    (folder / "benchmarks" / "test_collected_chosen.py").write_text(MODEL.format(name="chosen"))
+    suite = collect(folder, ["-k", "int8-dynamic and 2"])
+    assert len(suite.asked) == 2
+    assert [test.partition("[")[2] for test in suite.chosen] == ["own-chosen-int8-dynamic-torch-cpu-2]"]
+
+
+def test_a_plugin_that_breaks_pytest_is_no_empty_suite(folder):
+    broken = "def pytest_collection_modifyitems(items):\n    raise RuntimeError('the plugin broke')\n"
+    (folder / "conftest.py").write_text(broken)
+    (folder / "benchmarks" / "test_collected_breaks.py").write_text(MODEL.format(name="breaks"))
+    with pytest.raises(BenchgateError, match=r"pytest cannot collect this suite.*RuntimeError: the plugin broke"):
+        collect(folder)
 
 
 def test_cells_that_are_deselected_are_asked_for_too(folder):

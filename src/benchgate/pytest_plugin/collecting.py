@@ -32,7 +32,8 @@ WORDS = (b"benchgate", b"cell")
 
 @dataclass(frozen=True)
 class Suite:
-    """`asked` are the ids of the tests by cell, `impossible` counts combinations that make no sense, by reason.
+    """`asked` are the ids of the tests by cell, `chosen` those of them that a run would have (-k, -m), `impossible`
+    counts combinations that make no sense, by reason.
 
     `failed` has a line for each file that could not be collected and each mark that cannot be understood, `skipped`
     for each file that skips itself.
@@ -43,6 +44,7 @@ class Suite:
     impossible: Mapping[str, int]
     failed: tuple[str, ...]
     skipped: tuple[str, ...]
+    chosen: tuple[str, ...] = ()
 
 
 def collect(folder: Path, tests: Sequence[str] = ()) -> Suite:
@@ -59,7 +61,7 @@ def collect(folder: Path, tests: Sequence[str] = ()) -> Suite:
         raise KeyboardInterrupt
     if seen.broken:
         raise BenchgateError(seen.broken)
-    if not seen.collected:
+    if not seen.collected or code == pytest.ExitCode.INTERNAL_ERROR:
         lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
         raise BenchgateError(
             f"pytest cannot collect this suite ({code!s}): {' | '.join(lines[-3:]) or 'it said nothing'}"
@@ -67,14 +69,15 @@ def collect(folder: Path, tests: Sequence[str] = ()) -> Suite:
     if (root / "conftest.py").resolve() not in seen.conftests:
         # That of a project without settings of pytest, when called in a folder below it.
         registration.load_project(folder)
-    return Suite(root, seen.asked, dict(seen.impossible), tuple(seen.failed), tuple(seen.skipped))
+    return Suite(root, seen.asked, dict(seen.impossible), tuple(seen.failed), tuple(seen.skipped), tuple(seen.chosen))
 
 
 def _benchmarks(folder: Path, root: Path) -> list[str]:
     return [str(place / BENCHMARKS) for place in (folder, root) if (place / BENCHMARKS).is_dir()][:1]
 
 
-@dataclass
+# pytest keeps its plugins in sets.
+@dataclass(eq=False)
 class _Seen:
     """A plugin of one collection, which notes what is there and what goes wrong."""
 
@@ -83,6 +86,7 @@ class _Seen:
     impossible: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    chosen: list[str] = field(default_factory=list)
     conftests: set[Path] = field(default_factory=set)
     broken: str = ""
     collected: bool = False
@@ -130,6 +134,9 @@ class _Seen:
         files = (p.__file__ for p in config.pluginmanager.get_plugins() if isinstance(p, ModuleType))
         self.conftests.update(Path(file).resolve() for file in files if file and file.endswith("conftest.py"))
         return (yield)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.chosen = [item.nodeid for item in session.items if cell_of(item) is not None]
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # pytest's own, for errors of the collection, is a class below it.
