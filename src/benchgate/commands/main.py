@@ -32,6 +32,7 @@ VERBS = {
     "report": "print the tables of stored results",
     "evaluate": "score a text-to-text model's answers and time them, query by query",
     "compare": "one table of several stored results, against the fp32 cells",
+    "fleet": "plan and run the suite on all kinds of machines of a cluster, and show its state",
     "merge": "make one results file of what several environments or machines measured",
     "plot": "draw size, accuracy, time and throughput by cell, one file a metric",
     "build": "quantize, convert and export a model: its cells' artifacts, into the cache",

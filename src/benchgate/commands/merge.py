@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Write the document, whole or not at all."""
-    out: Path = arguments.out
-    if out.exists() and not arguments.force:
+    check(arguments.out, arguments.force)
+    write(arguments.files, arguments.out, console, arguments.newest)
+    return 0
+
+
+def check(out: Path, force: bool) -> None:
+    """Raise BenchgateError where the file is there and shall not be replaced."""
+    if out.exists() and not force:
         raise BenchgateError(f"{out}: is there already; give --out another place, or --force to replace it")
-    merged = merge(arguments.files, arguments.newest)
+
+
+def write(files: Sequence[Path], out: Path, console: Console, newest: bool = False) -> None:
+    """Write the document, whole or not at all."""
+    merged = merge(files, newest)
     try:
         write_whole(out, json.dumps(merged.document, indent=1) + "\n")
     except OSError as error:
@@ -34,5 +44,4 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     for note in merged.notes:
         console.print(visible(note), soft_wrap=True)
     timed, untimed = len(merged.document["benchmarks"]), len(merged.document["benchgate"]["untimed"])
-    console.print(visible(f"{out}: {timed} timed, {untimed} not, of {len(arguments.files)} files"), soft_wrap=True)
-    return 0
+    console.print(visible(f"{out}: {timed} timed, {untimed} not, of {len(files)} files"), soft_wrap=True)

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchgate.core import BenchgateError, Unavailable
+from benchgate.executors.shelf import of_ray
 from benchgate.machine.packages import missing_packages
+from benchgate.storage import shared
 
 SLOT, KIND = "bench_slot", "kind:"
 # A part of a kind's resource: so many cells may ask for it as there are slots.
@@ -72,10 +74,10 @@ class Job:
 
 
 class Fleet:
-    """A connected cluster, whose jobs are away until `answers` has them."""
+    """A connected cluster, whose jobs are away until `answers` has them. `shelf` is the handle of `shelf.Shelf`."""
 
-    def __init__(self, ray: Any, wanted: Wanted) -> None:
-        self._ray, self._wanted = ray, wanted
+    def __init__(self, ray: Any, wanted: Wanted, shelf: Any = None) -> None:
+        self._ray, self._wanted, self.shelf = ray, wanted, shelf
         self._jobs: dict[Any, Job] = {}
         self._function: Any = None
         # What keeps the slots of nodes that are left out, by the node's id.
@@ -179,6 +181,24 @@ def connected(wanted: Wanted) -> Iterator[Fleet]:
 
     Raises Unavailable without Ray, BenchgateError where nobody answers, versions differ or nothing could be placed.
     """
+    with attached(wanted) as ray:
+        fleet = Fleet(ray, wanted)
+        if any(node["NodeManagerHostname"] != socket.gethostname() for node in fleet.nodes()):
+            # Ray takes a folder to send when it is connected, and only then it is known if there is need.
+            ray.shutdown()
+            _begin(ray, wanted, {"working_dir": str(wanted.project), "excludes": list(LEFT_OUT)})
+            fleet.shelf = None if os.environ.get(shared.WHERE) else of_ray(ray)
+        if reason := fleet.lacking():
+            raise BenchgateError(f"--cell-executor ray: {reason}")
+        try:
+            yield fleet
+        finally:
+            fleet.cancel()
+
+
+@contextlib.contextmanager
+def attached(wanted: Wanted) -> Iterator[Any]:
+    """Yield Ray's module, connected; see `connected`."""
     if reason := missing_packages(NEEDS):
         raise Unavailable(f"--cell-executor ray: {reason}")
     import ray
@@ -187,17 +207,7 @@ def connected(wanted: Wanted) -> Iterator[Fleet]:
         raise BenchgateError("this process is connected to a Ray cluster already; ray.shutdown() first")
     _begin(ray, wanted, {})
     try:
-        fleet = Fleet(ray, wanted)
-        if any(node["NodeManagerHostname"] != socket.gethostname() for node in fleet.nodes()):
-            # Ray takes a folder to send when it is connected, and only then it is known if there is need.
-            ray.shutdown()
-            _begin(ray, wanted, {"working_dir": str(wanted.project), "excludes": list(LEFT_OUT)})
-        if reason := fleet.lacking():
-            raise BenchgateError(f"--cell-executor ray: {reason}")
-        try:
-            yield fleet
-        finally:
-            fleet.cancel()
+        yield ray
     finally:
         ray.shutdown()
 

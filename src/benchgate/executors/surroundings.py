@@ -62,6 +62,8 @@ def namespace(tree: Tree, python: str) -> Mapping[str, str]:
     _prune(root)
     return {
         "BENCHGATE_ARTIFACTS": str(place / "artifacts"),
+        # The other side's must not come in by a store that both have.
+        "BENCHGATE_SHARED": "",
         **{variable: str(place / name) for variable, name in COMPILED.items()},
     }
 

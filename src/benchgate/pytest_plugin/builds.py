@@ -39,10 +39,10 @@ class Builds:
 
 def unbuilt(cells: Iterable[Cell]) -> list[Resolved]:
     """Return those of the cells that can run here and whose artifacts are not built, each once."""
-    return [of for cell in dict.fromkeys(cells) if (of := _buildable(cell)) is not None]
+    return [of for cell in dict.fromkeys(cells) if (of := buildable(cell)) is not None]
 
 
-def _buildable(cell: Cell) -> Resolved | None:
+def buildable(cell: Cell) -> Resolved | None:
     """The cell where it can run here and its artifact is not built; an error of finding that out is its test's."""
     try:
         of = resolve(cell)

@@ -152,7 +152,10 @@ class FleetHooks:
                 suite.reuse(key)
             return
         entry = parse_entry(answer["entry"], key)
-        suite.records[key] = replace(entry.record, details={**entry.record.details, "fleet": dict(about)})
+        # Kinds stay apart in what is merged and compared, also where a machine of each looks the same.
+        kind = {"kind": self._wanted.kind} if self._wanted.kind else {}
+        details = {**entry.record.details, "fleet": dict(about)}
+        suite.records[key] = replace(entry.record, machine={**entry.record.machine, **kind}, details=details)
         if entry.record.passed:
             failed = suite.verdict(key)
             if failed and not suite.accept:

@@ -40,7 +40,7 @@ class Errands:
             self._run(test, resumed)
 
     def _send(self, test: str, do: str, share: float = 1.0, **parts: Any) -> None:
-        self._fleet.send(on_node, Job(test, Errand(self._pytest, do, test, parts), share))
+        self._fleet.send(on_node, Job(test, Errand(self._pytest, do, test, parts, self._fleet.shelf), share))
 
     def _run(self, test: str, resumed: Any = None, given: Any = None) -> None:
         self._send(test, "run", resumed=resumed, given=given)

@@ -15,17 +15,20 @@ from typing import Any
 
 import pytest
 
-from benchgate.core import DataError
+from benchgate.core import Cell, DataError
 from benchgate.core.shards import ScoresInParts, Shard
 from benchgate.executors import wire
 from benchgate.machine.devices import usable_cores
 from benchgate.measuring.held import Held
+from benchgate.measuring.resolved import resolve
 from benchgate.measuring.run import Order
 from benchgate.measuring.sharded import Part, part
 from benchgate.pytest_plugin.asked import Uncollected, cells_of
+from benchgate.pytest_plugin.builds import buildable
 from benchgate.pytest_plugin.cell_hooks import CellHooks
-from benchgate.pytest_plugin.items import own_modules
+from benchgate.pytest_plugin.items import cell_of, own_modules
 from benchgate.pytest_plugin.outcomes import Ended
+from benchgate.storage.artifacts import folder_of
 from benchgate.storage.journal import Entry, Journal, parse_entry
 
 NAME = "benchgate-node"
@@ -93,18 +96,27 @@ class NodeHooks(Uncollected):
             wire.send(self._channel, self._answered(request))
 
     def _answered(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        do: Mapping[str, Callable[..., Any]] = {"run": self._run, "plan": self._plan, "shard": self._shard}
+        do: Mapping[str, Callable[..., Any]] = {
+            "artifact": self._artifact,
+            "build": self._build,
+            "plan": self._plan,
+            "run": self._run,
+            "shard": self._shard,
+        }
         try:
             return {"ok": do[request["do"]](**{name: part for name, part in request.items() if name not in UNUSED})}
         except Exception as error:
             return wire.failure(error)
 
-    def _begun(self, test: str) -> None:
-        """Run the test's protocol, as if it had not run before."""
-        item, suite = self._items.get(test), self._hooks.suite
-        if item is None:
+    def _item(self, test: str) -> pytest.Item:
+        if test not in self._items:
             why = next((f"{name}: {said}" for name, said in self.failed.items() if test.startswith(name)), "")
             raise DataError(f"{test} is not there on this machine{f'; {why}' if why else ''}")
+        return self._items[test]
+
+    def _begun(self, test: str) -> None:
+        """Run the test's protocol, as if it had not run before."""
+        item, suite = self._item(test), self._hooks.suite
         self._reports = []
         for kept in (suite.records, suite.attempts, suite.tries, self._caught.entries):
             kept.pop(test, None)
@@ -134,6 +146,21 @@ class NodeHooks(Uncollected):
         if order is None or not order.scored or order.data is None or not isinstance(order.of.task, ScoresInParts):
             return None
         return {"items": len(order.data), "threads": order.threads, "cores": usable_cores()}
+
+    def _artifact(self, test: str) -> str | None:
+        """The folder that the artifact of the test's cell will be in; None where it is there, or cannot be had here."""
+        of = buildable(self._cell(test))
+        return None if of is None else str(folder_of(of.model, of.scheme, of.runtime, of.device.name))
+
+    def _build(self, test: str) -> None:
+        """Have the artifact of the test's cell built, and nothing measured."""
+        self._hooks.local.build(resolve(self._cell(test)))
+
+    def _cell(self, test: str) -> Cell:
+        cell = cell_of(self._item(test))
+        if cell is None:
+            raise DataError(f"{test} measures no cell")
+        return cell
 
     def _shard(self, test: str, number: int, of: int) -> dict[str, Any]:
         """The answers to one shard of the test's data."""

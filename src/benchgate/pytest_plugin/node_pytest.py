@@ -11,11 +11,15 @@ from typing import Any
 
 from benchgate.executors.fleet import Lost
 from benchgate.executors.peer import Peer, Start
+from benchgate.executors.shelf import OnShelf
 from benchgate.executors.wire import SideError, value_of
 from benchgate.pytest_plugin import passed_on
 from benchgate.storage.checkout import Tree
+from benchgate.storage.shared import fetch, publish
 
 NODE = "benchgate.pytest_plugin.node"
+# Errands that load a model.
+LOADS = ("shard", "run")
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,16 @@ class NodePytest:
 
 @dataclass(frozen=True)
 class Errand:
-    """A request to a node's pytest: what to `do` with which test, and the other parts of the request."""
+    """A request to a node's pytest: what to `do` with which test, and the other parts of the request.
+
+    `shelf` is Ray's handle of the artifacts that other nodes built, None where the machines share a folder.
+    """
 
     pytest: NodePytest
     do: str
     test: str
     parts: Mapping[str, Any] = field(default_factory=dict)
+    shelf: Any = None
 
 
 # Of one of Ray's processes on a node: it lives on for the errands that come after.
@@ -64,11 +72,30 @@ def on_node(errand: Errand) -> dict[str, Any]:
         if session not in _sessions:
             _sessions[session] = Peer(session.start())
             _sessions[session].greet()
+        if errand.shelf is not None and errand.do in LOADS:
+            _have_artifact(_sessions[session], errand)
         answer = _sessions[session].exchange(errand.do, test=errand.test, **errand.parts)
     except SideError as error:
         _sessions.pop(session).kill()
         raise Lost(str(error)) from None
     return {"said": value_of(answer), "node": socket.gethostname(), "id": _node_id()}
+
+
+def _have_artifact(peer: Peer, errand: Errand) -> None:
+    """Have the artifact in this machine's cache: taken from where another node built it, or built for others too."""
+    import ray
+
+    where = peer.exchange("artifact", test=errand.test).get("ok")
+    if where is None:
+        return
+    store, folder = OnShelf(ray, errand.shelf, _node_id()), Path(where)
+    if fetch(store, folder):
+        return
+    # A build that fails is told by the test's own run.
+    if "error" in peer.exchange("build", test=errand.test):
+        store.give_up(folder.name)
+    else:
+        publish(store, folder)
 
 
 def _node_id() -> str:

@@ -12,6 +12,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ import benchgate
 from benchgate.core import DataError, Model, Runtime, Scheme, Unavailable, all_needs
 from benchgate.core.transformed import figures_of, for_build, steps_of
 from benchgate.machine.packages import versions
-from benchgate.storage import building, session
+from benchgate.storage import building, session, shared
 from benchgate.storage.building import Manifest, artifact_bytes, build_or_reuse
 from benchgate.storage.describing import digest
 from benchgate.storage.identity import identify
@@ -103,7 +104,11 @@ def prepared(model: Model, scheme: Scheme, runtime: Runtime, device: str = "cpu"
         about = {f"{FIGURE}{name}": repr(value) for name, value in (seen.figures or {}).items()}
         return about if seen.weights is None else {**about, "weights": seen.weights}
 
-    made = building.make(label(model, scheme, runtime), key, build, again=again)
+    store = shared.store()
+    fetch = partial(shared.fetch, store) if store is not None else lambda target: False
+    made = building.make(label(model, scheme, runtime), key, build, again, fetch)
+    if store is not None and made.seconds is not None:
+        shared.publish(store, made.path)
     manifest = building.read_manifest(made.path)
     return Artifact(made.path, _content(manifest), digest([key, manifest.inputs]), made.seconds)
 
@@ -136,6 +141,11 @@ def content_of(model: Model, scheme: Scheme, runtime: Runtime, device: str) -> s
     if building.damage(path) is not None:
         return "not built"
     return digest([key, building.current_inputs(building.read_manifest(path))])
+
+
+def folder_of(model: Model, scheme: Scheme, runtime: Runtime, device: str) -> Path:
+    """The folder of the cache in which the artifact lies, or would. Raises DataError as `content_of`."""
+    return building.place(label(model, scheme, runtime), artifact_key(model, scheme, runtime, device))
 
 
 def label(model: Model, scheme: Scheme, runtime: Runtime) -> str:

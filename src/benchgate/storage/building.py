@@ -64,10 +64,22 @@ def place(label: str, key: Mapping[str, Any]) -> Path:
     return cache.artifacts() / f"{label}-{digest(key)[:12]}"
 
 
+def is_place_of(folder: Path, key: Mapping[str, Any]) -> bool:
+    """True where the folder's name is that of the artifact of this key."""
+    return folder.name.rpartition("-")[2] == digest(key)[:12]
+
+
 def make(
-    label: str, key: Mapping[str, Any], build: Callable[[Path], Mapping[str, str] | None], again: bool = False
+    label: str,
+    key: Mapping[str, Any],
+    build: Callable[[Path], Mapping[str, str] | None],
+    again: bool = False,
+    fetch: Callable[[Path], bool] = lambda target: False,
 ) -> Made:
-    """`build_or_reuse` that tells more; `build` may return what to keep in the manifest. `again`: in any case anew."""
+    """`build_or_reuse` that tells more; `build` may return what to keep in the manifest. `again`: in any case anew.
+
+    `fetch(folder)` may bring what is not in the cache from elsewhere; True where it did.
+    """
     target = place(label, key)
     try:
         with cache.locked(target):
@@ -78,6 +90,8 @@ def make(
                 if reason is not None:
                     print(f"benchgate: {target}: {reason}; building it again", file=sys.stderr)
                 shutil.rmtree(target)
+            if not again and fetch(target):
+                return _reused(target)
             return Made(target, _build(target, key, build))
     except cache.CacheError:
         # A cache that is complete may be read-only.

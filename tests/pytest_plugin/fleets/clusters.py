@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 DEADLINE_S = 180.0
 
@@ -52,3 +55,26 @@ def sessions():
         except OSError:
             continue
     return found
+
+
+@contextlib.contextmanager
+def node_elsewhere(cluster, host, kind):
+    """A node of this kind that has a host name of its own, as another machine has; a skip where that cannot be."""
+    start = f"hostname {host} && exec ray start --block --num-cpus=1 --address={cluster.address} --resources="
+    command = ["unshare", "--uts", "sh", "-c", f"""{start}'{{"bench_slot": 1, "kind:{kind}": 1}}'"""]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    node = subprocess.Popen(
+        command, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        until(lambda: node.poll() is not None or _is_there(cluster, host))
+        if node.poll() is not None:
+            pytest.skip(f"no host name of its own here: {node.stdout.read()[-200:]}")
+        yield
+    finally:
+        node.terminate()
+        node.wait(60)
+
+
+def _is_there(cluster, host):
+    return any(node["Alive"] and node["NodeManagerHostname"] == host for node in cluster.global_state.node_table())

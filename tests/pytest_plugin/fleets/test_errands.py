@@ -24,6 +24,7 @@ class Fleet:
         self._plan, self._shards, self._run = plan, dict(shards), run
         self._away = deque()
         self.sent = []
+        self.shelf = None
 
     def send(self, function, job):
         self._away.append(job)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 # Loaded here, so that an inner run of this process has the same module.
 from benchgate.executors import fleet
 from tests.pytest_plugin.fake_project import SETTINGS
-from tests.pytest_plugin.fleets.clusters import DEADLINE_S, added, marks, rack, sessions, started, until
+from tests.pytest_plugin.fleets.clusters import DEADLINE_S, added, marks, node_elsewhere, rack, sessions, started, until
 
 CELLS = sorted(f"test_speed[fake-{m}-{s}-fake-cpu]" for m in "abc" for s in ("fp32", "bf16"))
 
@@ -148,20 +144,8 @@ def test_without_ray_the_command_to_install_it_is_said(suite, monkeypatch):
 @pytest.fixture
 def elsewhere(cluster):
     """A node that has another host name, so that the project is sent to it."""
-    command = f"hostname other && exec ray start --block --num-cpus=1 --address={cluster.address} --resources="
-    run = ["unshare", "--uts", "sh", "-c", command + """'{"bench_slot": 1, "kind:far": 1}'"""]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    node = subprocess.Popen(run, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    until(lambda: node.poll() is not None or _is_there(cluster, "far"))
-    if node.poll() is not None:
-        pytest.skip(f"no host name of its own here: {node.stdout.read().decode()[-200:]}")
-    yield
-    node.terminate()
-    node.wait(60)
-
-
-def _is_there(cluster, kind):
-    return any(node["Alive"] and f"kind:{kind}" in node["Resources"] for node in cluster.global_state.node_table())
+    with node_elsewhere(cluster, "other", "far"):
+        yield
 
 
 def test_another_machine_is_sent_the_project(suite, elsewhere, cluster):
