@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -16,10 +17,15 @@ import pytest
 ray = pytest.importorskip("ray", reason="ray is not installed; pip install 'benchgate[ray]'")
 from ray.cluster_utils import Cluster  # noqa: E402
 
+from benchgate.executors.peer import Peer, PeerLoad, PeerTeam, Start  # noqa: E402
+from benchgate.gate.side_by_side.driver import side_by_side  # noqa: E402
+from benchgate.gate.side_by_side.pairs import Side  # noqa: E402
+from benchgate.machine.devices import usable_cores  # noqa: E402
+
 pytestmark = pytest.mark.full
 ROOT = Path(__file__).parents[1]
 FEW, CELLS, NODES = 20, int(os.environ.get("FLEET_CELLS", "300")), 8
-ADDED_S, DRIVER_S, DRIVER_BYTES = 2.0, 0.02, 500e6
+ADDED_S, DRIVER_S, DRIVER_BYTES, TIMES_FASTER = 2.0, 0.02, 500e6, 1.7
 SUITE = """
 import pytest
 
@@ -27,6 +33,22 @@ import pytest
 @pytest.mark.parametrize("number", range({cells}))
 def test_null(cell, number):
     cell.measure(meters=(), duration_s=0.0002)
+"""
+
+# One thread, so that two parts at once have a core each.
+SCORED = """
+import pytest
+
+@pytest.mark.cells(model="smollm2-135m", scheme="fp32", runtime="torch")
+def test_scored(cell, passages):
+    cell.measure("decode", data=passages, threads=1, meters=(), context=8)
+"""
+TIMED = """
+import pytest
+
+@pytest.mark.cells(model="smollm2-135m", scheme=["fp32", "int8-dynamic", "int4-weight-only"], runtime="torch")
+def test_decode(cell):
+    cell.measure("decode", meters=())
 """
 
 
@@ -39,11 +61,22 @@ class Taken:
     peak_bytes: int
 
 
+def suite(folder, text, fixtures):
+    """A project of one test file in `folder`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "test_it.py").write_text(text, encoding="utf-8")
+    (folder / "conftest.py").write_text(f'pytest_plugins = ["fixtures.{fixtures}"]\n', encoding="utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+
+
 def run(folder, cells, *options):
     """pytest of so many null cells in `folder`."""
-    (folder / "test_null.py").write_text(SUITE.format(cells=cells), encoding="utf-8")
-    (folder / "conftest.py").write_text('pytest_plugins = ["fixtures.null"]\n', encoding="utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    suite(folder, SUITE.format(cells=cells), "null")
+    return measured(folder, *options)
+
+
+def measured(folder, *options):
+    """pytest of the project in `folder`."""
     command = [sys.executable, "-m", "pytest", "-q", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
     command += ["--benchmark-max-time=0.02", "--cell-patience=0", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -94,3 +127,89 @@ def test_what_many_cells_cost_the_driver(tmp_path):
     print(f"the driver takes {1e3 * each:.1f} ms of CPU a cell and {peaks}")
     assert each < DRIVER_S
     assert many.peak_bytes < DRIVER_BYTES
+
+
+def seconds_a_passage(folder, *options):
+    """Seconds that one more passage takes to be scored: start, load and timing fall out. And the record of all."""
+    few, many = 20, 100
+    one = measured(folder, f"--cell-samples={few}", *options)
+    out = folder / "scored.json"
+    other = measured(folder, f"--cell-samples={many}", f"--benchmark-json={out}", *options)
+    (bench,) = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
+    return (other.seconds - one.seconds) / (many - few), bench["extra_info"]["benchgate"]
+
+
+def test_two_parts_at_once_are_scored_faster(tmp_path):
+    """A cell of one thread on one node of two cores: the same figures, in nearly half of the time."""
+    suite(tmp_path, SCORED, "language_model")
+    with cluster(1) as address:
+        options = [f"--cell-executor=ray={address}"]
+        measured(tmp_path, "--cell-samples=20", *options)  # builds
+        whole, expected = seconds_a_passage(tmp_path, *options)
+        parts, found = seconds_a_passage(tmp_path, "--cell-shards=8", *options)
+    print(f"\na passage takes {whole:.3f} s whole and {parts:.3f} s in parts: {whole / parts:.2f} times as fast")
+    assert len(found["details"]["fleet"]["shards"]) == 8
+    for name in ("top1", "top5", "perplexity"):
+        assert found["metrics"][name] == expected["metrics"][name]
+    assert whole / parts >= TIMES_FASTER
+
+
+class OnNode:
+    """A pytest of a node, in a process of Ray's, as a side of a comparison has it."""
+
+    def __init__(self, folder, environment):
+        os.environ.update(environment)
+        self._peer = started(folder)
+
+    def ask(self, do, timeout_s, parts):
+        return self._peer.ask(do, timeout_s, **parts)
+
+    def close(self):
+        self._peer.close()
+
+
+class Remote:
+    """What `PeerTeam` asks of a peer, of one that is on a node."""
+
+    def __init__(self, actor):
+        self._actor = actor
+
+    def ask(self, do, timeout_s=None, **parts):
+        return ray.get(self._actor.ask.remote(do, timeout_s, parts))
+
+    def tell(self, do, **parts):
+        self.ask(do, **parts)
+
+
+def started(folder):
+    """A pytest that answers as a side does."""
+    options = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider")
+    peer = Peer(Start("side", sys.executable, folder, options, {"PYTHONPATH": str(ROOT)}))
+    peer.greet()
+    return peer
+
+
+def test_times_on_a_node_are_those_of_a_process(tmp_path):
+    """Three cells, each measured in turn by workers of a pytest here and of one on a node: the verdict is "same"."""
+    suite(tmp_path, TIMED, "language_model")
+    measured(tmp_path, "-k", "test_decode")  # builds
+    with cluster(1) as address:
+        ray.init(address, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}})
+        here = started(tmp_path)
+        actor = ray.remote(OnNode).options(resources={"bench_slot": 1}).remote(tmp_path, dict(os.environ))
+        try:
+            found = {}
+            for number, test in enumerate(here.tests):
+                sides = [Side(PeerLoad(test), device="cpu", threads=usable_cores()) for _ in range(2)]
+                peers = dict(zip(map(id, sides), (here, Remote(actor)), strict=True))
+                for peer in peers.values():
+                    peer.ask("capture", 600.0, tests=[test])
+                found[test] = side_by_side(
+                    *sides, crew=lambda side, seed, peers=peers: PeerTeam(peers[id(side)], side, seed), budget_s=600.0
+                )
+                print(f"\n{number + 1}: {test}: {found[test]}")
+        finally:
+            here.close()
+            ray.get(actor.close.remote())
+            ray.shutdown()
+    assert [verdict.kind for verdict in found.values()] == ["same"] * 3

@@ -73,7 +73,7 @@ def on_node(errand: Errand) -> dict[str, Any]:
             _sessions[session] = Peer(session.start())
             _sessions[session].greet()
         if errand.shelf is not None and errand.do in LOADS:
-            _have_artifact(_sessions[session], errand)
+            have_artifact(_sessions[session], errand.test, _store(errand))
         answer = _sessions[session].exchange(errand.do, test=errand.test, **errand.parts)
     except SideError as error:
         _sessions.pop(session).kill()
@@ -81,21 +81,24 @@ def on_node(errand: Errand) -> dict[str, Any]:
     return {"said": value_of(answer), "node": socket.gethostname(), "id": _node_id()}
 
 
-def _have_artifact(peer: Peer, errand: Errand) -> None:
-    """Have the artifact in this machine's cache: taken from where another node built it, or built for others too."""
+def have_artifact(peer: Peer, test: str, store: OnShelf) -> None:
+    """Have the artifact of the test's cell in this machine's cache: taken from where another node built it, or built
+    for the others too. A build that fails is told by the test's own run."""
+    where = peer.exchange("artifact", test=test).get("ok")
+    if where is None or fetch(store, Path(where)):
+        return
+    try:
+        if "error" not in peer.exchange("build", test=test):
+            publish(store, Path(where))
+    finally:
+        # Who waits for it is not to wait for what did not come; what is on the shelf stays there.
+        store.give_up(Path(where).name)
+
+
+def _store(errand: Errand) -> OnShelf:
     import ray
 
-    where = peer.exchange("artifact", test=errand.test).get("ok")
-    if where is None:
-        return
-    store, folder = OnShelf(ray, errand.shelf, _node_id()), Path(where)
-    if fetch(store, folder):
-        return
-    # A build that fails is told by the test's own run.
-    if "error" in peer.exchange("build", test=errand.test):
-        store.give_up(folder.name)
-    else:
-        publish(store, folder)
+    return OnShelf(ray, errand.shelf, _node_id())
 
 
 def _node_id() -> str:
