@@ -35,6 +35,8 @@ HOLD_S = 60.0
 STORE_BYTES = 100 * 2**20
 # Variables of the driver that a node's session has too.
 PASSED_ON = ("BENCHGATE_*", "HF_*", "OMP_*", "PYTEST_*")
+# Ray's processes run at nice 15 where nothing is said, and whatever else runs there would go before what is timed.
+PRIORITY = {"RAY_worker_niceness": "0"}
 # Not sent to other machines with the project.
 LEFT_OUT = (".git", ".tox", ".venv", ".benchmarks", "node_modules", "__pycache__")
 START = """start a node with: ray start --address=HEAD:6379 --resources='{"bench_slot": 1}'"""
@@ -58,7 +60,8 @@ class Wanted:
     @property
     def environment(self) -> dict[str, str]:
         patterns = (*PASSED_ON, *self.pass_env)
-        return {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
+        own = {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
+        return {**own, **PRIORITY}
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from types import SimpleNamespace
@@ -34,6 +35,16 @@ def used(fleet, jobs):
     for number in range(jobs):
         fleet.send(here, Job(f"test_{number}", 0.3))
     return Counter(node for _, node in fleet.answers(here))
+
+
+def priority(_):
+    """Runs on a node: its niceness."""
+    return os.nice(0)
+
+
+def test_what_is_timed_on_a_node_does_not_give_way_to_all_else(joined):
+    joined.send(priority, Job("test_priority", None))
+    assert [nice for _, nice in joined.answers(priority)] == [os.nice(0)]
 
 
 def test_nothing_more_is_placed_on_a_node_that_is_left_out(joined, three, cluster):
