@@ -46,6 +46,7 @@ def test_each_version_has_caches_of_its_own_and_old_ones_go(
     others = [surroundings.namespace(Tree(trees[1].root, "main", commit), "python") for commit in "abcd"]
 
     assert len({made["BENCHGATE_ARTIFACTS"] for made in [first, *others]}) == 5
+    assert {made["BENCHGATE_SHARED"] for made in [first, *others]} == {""}
     assert not Path(first["BENCHGATE_ARTIFACTS"]).parent.exists()
     assert Path(others[0]["BENCHGATE_ARTIFACTS"]).parent.exists()
     assert surroundings.namespace(trees[1], "python") == surroundings.namespace(trees[1], "python")

@@ -25,7 +25,7 @@ from benchgate.pytest_plugin import matrix, stored_runs
 from benchgate.pytest_plugin.cell import plain
 from benchgate.pytest_plugin.cell_hooks import CellHooks
 from benchgate.pytest_plugin.fleet_errands import Errands, Finished
-from benchgate.pytest_plugin.fleet_progress import State, shown
+from benchgate.pytest_plugin.fleet_progress import Shown, State
 from benchgate.pytest_plugin.fleet_scoring import Scoring
 from benchgate.pytest_plugin.items import cell_of, params_of
 from benchgate.pytest_plugin.names import CELLS
@@ -84,19 +84,19 @@ class FleetHooks:
         self._say(f"benchgate: {len(items)} cells for {nodes} machine{'s' if nodes > 1 else ''} of a Ray cluster")
         with ExitStack() as stack:
             scoring = stack.enter_context(Scoring(self._config.rootpath, self._config.option.cell_shards))
-            errands = Errands(fleet, scoring, self._session())
+            errands = Errands(fleet, scoring, self._session(), self._suite.notes)
             known = stored_runs.seconds_of_tests(self._config, self._suite.baselines)
             state = State(len(items), scoring, {test: known[test] for test in items if test in known})
-            stack.enter_context(shown(self._config, state.line))
+            progress = stack.enter_context(Shown(self._config, state))
             for test, item in items.items():
                 self._suite.tolerances[test] = matrix.tolerance_of(item.iter_markers("cells"))
                 errands.begin(test, self._resumed(test))
             for done in errands.finished():
                 state.done.append(done.test)
-                self._take(items[done.test], done)
+                with progress.away():
+                    self._take(items[done.test], done)
                 self._look_at_node(fleet, done)
                 _stop(session)
-        self._suite.notes += errands.notes
 
     def _look_at_node(self, fleet: Fleet, done: Finished) -> None:
         """Leave a node out whose cells are disturbed again and again."""

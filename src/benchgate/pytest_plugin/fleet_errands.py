@@ -25,12 +25,11 @@ class Finished:
 
 
 class Errands:
-    """All errands of a run. `notes` say which tests were scored whole although shards were wanted, and why."""
+    """All errands of a run. `notes` are told which tests were scored whole although shards were wanted, and why."""
 
-    def __init__(self, fleet: Fleet, scoring: Scoring, pytest: NodePytest) -> None:
-        self._fleet, self._scoring, self._pytest = fleet, scoring, pytest
+    def __init__(self, fleet: Fleet, scoring: Scoring, pytest: NodePytest, notes: list[str]) -> None:
+        self._fleet, self._scoring, self._pytest, self._notes = fleet, scoring, pytest, notes
         self._whole: set[str] = set()
-        self.notes: list[str] = []
 
     def begin(self, test: str, resumed: Mapping[str, Any] | None) -> None:
         """Send the test away; `resumed` is what an interrupted run measured."""
@@ -78,7 +77,7 @@ class Errands:
         except BenchgateError as error:
             self._whole.add(test)
             self._scoring.end(test)
-            self.notes.append(f"benchgate: {test}: scored whole, not in shards: {error}")
+            self._notes.append(f"benchgate: {test}: scored whole, not in shards: {error}")
             self._run(test)
 
     def _planned(self, test: str, plan: Mapping[str, int] | None) -> None:

@@ -1,16 +1,18 @@
-"""Progress of a whole fleet: one line, drawn anew in a terminal, elsewhere a line each 30 s."""
+"""Progress of a whole fleet: one line, drawn anew in a terminal, elsewhere a line where nothing is done for 30 s."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import pytest
 
 from benchgate.core.durations import spoken
 from benchgate.pytest_plugin.fleet_scoring import Scoring
-from benchgate.pytest_plugin.progress import Watch, screen
+from benchgate.pytest_plugin.progress import Screen, Watch, screen
 
 
 @dataclass
@@ -20,6 +22,7 @@ class State:
     total: int
     scoring: Scoring
     known: Mapping[str, float]
+    begun: float = field(default_factory=time.monotonic)
     done: list[str] = field(default_factory=list)
 
     def line(self, elapsed_s: float) -> str:
@@ -28,20 +31,44 @@ class State:
         there, wanted = self.scoring.count()
         if wanted:
             said.append(f"{there}/{wanted} shards of those that are scored now")
-        if self.done and (work := sum(self.known.get(test, 0.0) for test in self.done)):
-            left = sum(seconds for test, seconds in self.known.items() if test not in self.done)
+        work = sum(self.known.get(test, 0.0) for test in self.done)
+        left = sum(seconds for test, seconds in self.known.items() if test not in self.done)
+        if work and left:
             said.append(f"about {spoken(left * elapsed_s / work)} left")
         return ", ".join(said)
 
 
-@contextlib.contextmanager
-def shown(config: pytest.Config, line: Callable[[float], str]) -> Iterator[None]:
-    """Have the line shown until the block ends; with -q, or where there is no output, it is not."""
-    with contextlib.ExitStack() as stack:
-        place = screen(config, stack) if config.option.verbose >= 0 else None
-        watch = None if place is None else Watch(place, line)
-        try:
-            yield
-        finally:
-            if watch is not None:
-                watch.stop()
+class Shown:
+    """Shows the state below pytest's own lines while nothing else is written; with -q, or without output, nothing."""
+
+    def __init__(self, config: pytest.Config, state: State) -> None:
+        self._config, self._state = config, state
+        self._stack = contextlib.ExitStack()
+        self._place: Screen | None = None
+        self._watch: Watch | None = None
+
+    def __enter__(self) -> Self:
+        if self._config.option.verbose >= 0:
+            self._place = screen(self._config, self._stack)
+        self._begin()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stop()
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave the terminal to pytest as long as the block runs."""
+        self._stop()
+        yield
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._place is not None:
+            self._watch = Watch(self._place, lambda elapsed_s: self._state.line(time.monotonic() - self._state.begun))
+
+    def _stop(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None

@@ -54,9 +54,10 @@ def begun(tmp_path):
 
     def begin(fleet, most=3, resumed=None):
         with Scoring(tmp_path, most) as scoring:
-            errands = Errands(fleet, scoring, NodePytest((), "", "", (), "here"))
+            notes = []
+            errands = Errands(fleet, scoring, NodePytest((), "", "", (), "here"), notes)
             errands.begin("test_it", resumed)
-            return list(errands.finished()), errands.notes
+            return list(errands.finished()), notes
 
     return begin
 

@@ -42,10 +42,12 @@ def items(tmp_path):
 def test_shards_give_to_the_digit_what_is_scored_whole(scored, board, tmp_path):
     scored.run("--cell-executor=process", "--benchmark-json=whole.json", process=True).assert_outcomes(passed=2)
     assert not items(tmp_path)
+    scored_whole = len(marks(tmp_path))
     scored.run(*board, "--cell-shards=4", process=True).assert_outcomes(passed=2)
     assert accuracy(scored, "out.json") == accuracy(scored, "whole.json")
     assert set(items(tmp_path).values()) == {1}
     assert len(items(tmp_path)) == 48
+    assert len(marks(tmp_path)) == scored_whole + 48
     assert len({process for process, mark in marks(tmp_path) if mark.startswith("4 ")}) == 8
     for record in scored.records("out.json").values():
         assert sorted(one["shard"] for one in record["details"]["fleet"]["shards"]) == [0, 1, 2, 3]
