@@ -45,15 +45,13 @@ def until(condition):
         time.sleep(0.05)
 
 
-def sessions():
-    """The sessions of nodes that run."""
+def sessions(project):
+    """The sessions of nodes that run for this project."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if "--cell-node" in place.read_text():
+        with contextlib.suppress(OSError):
+            if "--cell-node" in place.read_text() and place.with_name("cwd").resolve().is_relative_to(project.path):
                 found.append(int(place.parent.name))
-        except OSError:
-            continue
     return found
 
 

@@ -27,7 +27,7 @@ def test_without_an_address_a_cluster_of_this_machine_measures_and_is_gone_after
     assert all(len(bench["stats"]["data"]) >= 20 for bench in suite.json("out.json")["benchmarks"])
     assert "fake-a-fp32" in suite.compare("out.json")
     assert suite.journals() == []
-    until(lambda: not sessions())
+    until(lambda: not sessions(suite))
 
 
 def test_what_fails_skips_or_ends_early_on_a_node_does_so_here(suite, board):
@@ -75,7 +75,7 @@ def test_a_driver_that_dies_leaves_no_session_and_takes_up_what_is_done(suite, b
     until(lambda: len(suite.journals()) == 1 and len(suite.journal()) >= 2)
     run.send_signal(number)
     run.communicate(timeout=DEADLINE_S)
-    until(lambda: not sessions())
+    until(lambda: not sessions(suite))
     kept = {entry["record"]["key"].partition("::")[2] for entry in suite.journal()}
     begun = len(marks(tmp_path))
     result = suite.run(*board, "--cell-resume", process=True)
@@ -90,7 +90,7 @@ def test_what_an_interrupted_run_measured_is_judged_before_it_is_taken_up(suite,
     until(lambda: len(suite.journals()) == 1 and suite.journal())
     run.kill()
     run.communicate(timeout=DEADLINE_S)
-    until(lambda: not sessions())
+    until(lambda: not sessions(suite))
     given = [*board, "-k", "fake-a", "--cell-resume", "--benchmark-compare=base.json"]
     suite.run(*given, process=True, BYTES=9000).assert_outcomes(failed=2)
 

@@ -80,7 +80,7 @@ def test_ctrl_c_ends_both_and_keeps_what_is_finished(fleet, suite, kinds, tmp_pa
     _, error = run.communicate(timeout=DEADLINE_S)
     assert run.returncode == 130, error
     assert "interrupted; what was finished is kept" in error
-    until(lambda: not sessions())
+    until(lambda: not sessions(suite))
     assert len(suite.journals()) == 2
 
 

@@ -83,7 +83,7 @@ def test_a_driver_that_dies_while_it_scores_takes_up_the_shards_that_are_done(sc
     until(lambda: len(items(tmp_path)) >= 10)
     run.send_signal(signal.SIGKILL)
     run.communicate(timeout=DEADLINE_S)
-    until(lambda: not sessions())
+    until(lambda: not sessions(scored))
     before = items(tmp_path)
     scored.run(*given, "--cell-resume", process=True).assert_outcomes(passed=1)
     again = items(tmp_path) - before
