@@ -228,7 +228,7 @@ def _begin(ray: Any, wanted: Wanted, sent: Mapping[str, Any]) -> None:
     _knock(address)
     try:
         ray.init(address, **settings)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise BenchgateError(f"--cell-executor ray={address}: {_first_line(error)}") from error
 
 

@@ -114,6 +114,16 @@ def test_what_cannot_be_placed_is_said_at_once(suite, board, options, said):
     assert "Traceback" not in output
 
 
+def test_a_cluster_that_wants_a_token_is_no_defect(suite, board, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "no-token"))
+    result = suite.run(*board, process=True)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    output = result.stdout.str() + result.stderr.str()
+    assert "ray get-auth-token --generate" in output
+    assert "Traceback" not in output
+
+
 @pytest.mark.parametrize("line", ["pass_env = 'FAKE_*'", "pass_env = [3]", "pass = ['FAKE_*']"])
 def test_a_setting_that_means_nothing_is_refused(suite, board, line):
     suite.write("pyproject.toml", f"{SETTINGS}[tool.benchgate.fleet]\n{line}\n")
