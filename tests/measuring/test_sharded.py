@@ -10,6 +10,8 @@ import pytest
 
 from benchgate.core import BenchgateError, Cell
 from benchgate.core.shards import WHOLE, Shard
+from benchgate.machine.fingerprint import fingerprint as sharded_fingerprint
+from benchgate.measuring import sharded
 from benchgate.measuring.sharded import Part, accuracy, part
 
 
@@ -74,6 +76,19 @@ def test_shards_of_something_else_than_what_is_timed_are_refused(tmp_path, optio
     _, loaded, _ = held(tmp_path, Summing())
     with pytest.raises(BenchgateError, match=f"its shards were scored with something else than .*: {said}"):
         accuracy(loaded, data, whole(tmp_path, data, **options))
+
+
+def test_shards_of_another_processor_are_refused(tmp_path, monkeypatch):
+    """Other kernels, other last digits: of a fleet without kinds."""
+    data = Data([1, 2, 3])
+    given = whole(tmp_path, data)
+    _, loaded, _ = held(tmp_path, Summing())
+    other = {**sharded.fingerprint("cpu"), "cpu": "another one"}
+    monkeypatch.setattr(sharded, "fingerprint", lambda device: other)
+    with pytest.raises(BenchgateError, match=r"other machine: .* -> .*another one"):
+        accuracy(loaded, data, given)
+    monkeypatch.setattr(sharded, "fingerprint", lambda device: {**sharded_fingerprint(device), "memory_gib": 1})
+    assert accuracy(loaded, data, given) == accuracy(loaded, data)
 
 
 def test_shards_of_other_data_are_refused(tmp_path):

@@ -9,12 +9,16 @@ from typing import Any
 from benchgate.core import BenchgateError, all_needs
 from benchgate.core.protocols import Describes, NeedsData
 from benchgate.core.shards import Answers, ScoresInParts, Shard
+from benchgate.machine.devices import devices
+from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
 from benchgate.measuring.held import Held
 from benchgate.measuring.meters.base import Reading
 from benchgate.measuring.phase import enter
 from benchgate.measuring.resolved import Loaded, Resolved
 from benchgate.storage.artifacts import content
+
+MACHINE = ("system", "arch", "cpu")
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,15 @@ def about(loaded: Loaded, data: Any) -> dict[str, Any]:
         "content": content(loaded.path),
         "threads": str(loaded.threads),
         "packages": dict(versions(all_needs(of.runtime))),
+        "machine": _deciding(of.cell.device),
         "data": {name: str(value) for name, value in described.items()},
     }
+
+
+def _deciding(device: str) -> dict[str, str]:
+    """The parts of a machine that decide which kernels run: with others the last digits are others."""
+    known = fingerprint(device)
+    return {name: str(known[name]) for name in (*MACHINE, *devices[device].fingerprint())}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
