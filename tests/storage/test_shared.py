@@ -32,13 +32,17 @@ def on(zoo, tmp_path, monkeypatch):
 
 
 def test_what_one_machine_built_others_take(store, on):
-    first, second = on("a"), on("b")
+    first = on("a")
+    (parcel,) = store.iterdir()
+    written = parcel.stat().st_mtime_ns
+    second = on("b")
+    assert parcel.stat().st_mtime_ns == written
     assert first.seconds is not None
     assert second.seconds is None
     assert (second.content, second.digest) == (first.content, first.digest)
     assert second.path != first.path
     assert (second.path / "model.txt").read_text() == (first.path / "model.txt").read_text()
-    assert [path.name for path in store.iterdir()] == [f"{first.path.name}.parcel"]
+    assert [path.name for path in store.iterdir()] == [f"{first.path.name}.parcel"] == [parcel.name]
 
 
 def test_a_broken_parcel_is_built_anew_and_said(store, on, capsys):

@@ -77,8 +77,6 @@ class Scoring:
         }  # fmt: skip
         if mine := sorted(one.fresh & strange.keys()):
             raise BenchgateError(f"shards {mine[0]} and {number} were scored with different things: {strange[mine[0]]}")
-        for old in strange:
-            del one.kept[str(old)]
         one.kept[str(number)] = dict(found)
         one.kept.sync()
         one.away.discard(number)
