@@ -45,12 +45,16 @@ START = """start a node with: ray start --address=HEAD:6379 --resources='{"bench
 @dataclass(frozen=True)
 class Wanted:
     """Machines that are wanted: `address` as `ray.init` takes it (None: one of this machine alone), `kind` of node ("":
-    any), `project` the folder that other machines are sent, `pass_env` patterns of more variables that they have."""
+    any), `project` the folder that other machines are sent, `pass_env` patterns of more variables that they have.
+
+    `packages` are requirements by who installs them there (pip, uv), into an environment of the run on top of theirs.
+    """
 
     address: str | None
     kind: str
     project: Path
     pass_env: tuple[str, ...] = ()
+    packages: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def resources(self) -> dict[str, float]:
@@ -155,6 +159,8 @@ class Fleet:
         except errors.RayTaskError as error:
             cause = error.cause
             return cause if isinstance(cause, Lost) else BenchgateError(f"its node cannot run it: {_last_line(error)}")
+        except errors.RuntimeEnvSetupError as error:
+            return BenchgateError(f"its node cannot install what it needs: {_last_line(error)}")
         except errors.RayError as error:
             return Lost(f"{type(error).__name__}: {_first_line(error)}")
 
@@ -220,7 +226,7 @@ def _begin(ray: Any, wanted: Wanted, sent: Mapping[str, Any]) -> None:
     settings = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": wanted.environment, **sent},
+        "runtime_env": {"env_vars": wanted.environment, **wanted.packages, **sent},
     }
     if address is None:
         ray.init("local", resources={SLOT: 1.0}, object_store_memory=STORE_BYTES, include_dashboard=False, **settings)

@@ -37,6 +37,8 @@ from benchgate.storage.project import read_settings
 
 FLEET = "benchgate-fleet"
 TABLE = "fleet"
+# Entries of the table, with an example each.
+SETTINGS = {"pass_env": '["MY_*"]', "pip": '["onnxruntime==1.22"]', "uv": '["onnxruntime==1.22"]'}
 # Cells one after the other that neighbours disturbed, after which a node is left out.
 DISTURBED = 3
 
@@ -59,7 +61,11 @@ class FleetHooks:
         _, _, address = option.cell_executor.partition("=")
         address = address or os.environ.get("RAY_ADDRESS") or None
         self._disturbed: Counter[str] = Counter()
-        self._wanted = Wanted(address, option.cell_kind or "", config.rootpath, _pass_env(config.rootpath))
+        found = _settings(config.rootpath)
+        packages: dict[str, list[str]] = {by: found[by] for by in ("pip", "uv") if by in found}
+        self._wanted = Wanted(
+            address, option.cell_kind or "", config.rootpath, tuple(found.get("pass_env", ())), packages
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -177,16 +183,20 @@ class FleetHooks:
         return pytest.TestReport(item.nodeid, item.location, item.keywords, "failed", reason, "call")
 
 
-def _pass_env(root: Path) -> tuple[str, ...]:
-    """`[tool.benchgate.fleet] pass_env`. Raises UsageError for anything else in that table."""
+def _settings(root: Path) -> dict[str, list[str]]:
+    """`[tool.benchgate.fleet]`: lists of texts, each of SETTINGS or left out. Raises UsageError for anything else."""
     try:
         table = read_settings(root).get(TABLE, {})
     except BenchgateError as error:
         raise pytest.UsageError(str(error)) from error
-    names = table.get("pass_env", []) if isinstance(table, dict) and table.keys() <= {"pass_env"} else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise pytest.UsageError(f'[tool.benchgate.{TABLE}]: pass_env = ["MY_*"] may stand there, not {table!r}')
-    return tuple(names)
+    if not isinstance(table, dict) or not table.keys() <= SETTINGS.keys() or not all(map(_texts, table.values())):
+        may = ", ".join(f"{name} = {example}" for name, example in SETTINGS.items())
+        raise pytest.UsageError(f"[tool.benchgate.{TABLE}]: {may} may stand there, not {table!r}")
+    return table
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _report(config: pytest.Config, data: Any) -> Any:

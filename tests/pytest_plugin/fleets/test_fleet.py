@@ -114,6 +114,15 @@ def test_what_cannot_be_placed_is_said_at_once(suite, board, options, said):
     assert "Traceback" not in output
 
 
+def test_what_cannot_be_installed_is_said_and_not_tried_again(suite, board):
+    suite.write("pyproject.toml", SETTINGS + '[tool.benchgate.fleet]\nuv = ["no-such-package-of-ours==1.0"]\n')
+    result = suite.run(*board, "-k", "fake-a-fp32", process=True)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["its node cannot install what it needs: *"])
+    (told,) = suite.json("out.json")["benchgate"]["untimed"]
+    assert "attempts" not in told["reason"]
+
+
 def test_a_cluster_that_wants_a_token_is_no_defect(suite, board, monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "no-token"))
@@ -124,12 +133,15 @@ def test_a_cluster_that_wants_a_token_is_no_defect(suite, board, monkeypatch, tm
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("line", ["pass_env = 'FAKE_*'", "pass_env = [3]", "pass = ['FAKE_*']"])
+@pytest.mark.parametrize(
+    "line", ["pass_env = 'FAKE_*'", "pass_env = [3]", "pass = ['FAKE_*']", "pip = 'ray'", "uv = [3]"]
+)
 def test_a_setting_that_means_nothing_is_refused(suite, board, line):
     suite.write("pyproject.toml", f"{SETTINGS}[tool.benchgate.fleet]\n{line}\n")
     result = suite.run(*board)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(['*[[]tool.benchgate.fleet[]]: pass_env = [[]"MY_[*]"[]] may stand there, not *'])
+    said = '*[[]tool.benchgate.fleet[]]: pass_env = [[]"MY_[*]"[]], pip = *, uv = * may stand there, not *'
+    result.stderr.fnmatch_lines([said])
 
 
 def test_when_the_last_node_is_gone_what_is_left_fails_and_says_so(suite, cluster, tmp_path):
