@@ -79,6 +79,11 @@ def test_what_this_kind_took_goes_before_what_others_took_and_the_newest_before_
     assert found.cost == pytest.approx(0.5 * 2 * 20 / 3600)
 
 
+def test_the_longest_is_begun_first():
+    records = [took(str(n), seconds) for n, seconds in enumerate([1.0, 1.0, 1.0, 3.0])]
+    assert estimate(RPI, ["0", "1", "2", "3"], records, "test_s").seconds == 3.0
+
+
 @pytest.mark.parametrize(("price", "records"), [(None, [took("a", 1.0)]), (0.5, [])])
 def test_what_is_not_known_is_no_zero(price, records):
     assert estimate(Kind("k", 1, price), ["a"], records, "test_s").cost is None

@@ -12,7 +12,7 @@ from benchgate.core import BenchgateError, Cell
 from benchgate.core.shards import WHOLE, Shard
 from benchgate.machine.fingerprint import fingerprint as sharded_fingerprint
 from benchgate.measuring import sharded
-from benchgate.measuring.sharded import Part, accuracy, part
+from benchgate.measuring.sharded import Part, accuracy, fits, part
 
 
 class Data(tuple):
@@ -74,8 +74,11 @@ def test_shards_sum_to_what_is_scored_whole(tmp_path):
 def test_shards_of_something_else_than_what_is_timed_are_refused(tmp_path, options, said):
     data = Data([1, 2, 3])
     _, loaded, _ = held(tmp_path, Summing())
+    given = whole(tmp_path, data, **options)
     with pytest.raises(BenchgateError, match=f"its shards were scored with something else than .*: {said}"):
-        accuracy(loaded, data, whole(tmp_path, data, **options))
+        accuracy(loaded, data, given)
+    assert not fits(given, loaded, data)
+    assert fits(whole(tmp_path, data), loaded, data)
 
 
 def test_shards_of_another_processor_are_refused(tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ from benchgate.measuring.meters.base import Apart, Asked, Elsewhere, Instrument,
 from benchgate.measuring.meters.memory import known_high_water
 from benchgate.measuring.phase import enter
 from benchgate.measuring.resolved import Loaded, Resolved, resolve
-from benchgate.measuring.sharded import Part, accuracy
+from benchgate.measuring.sharded import Part, accuracy, fits
 from benchgate.measuring.timing import Loop, Rounds
 from benchgate.results import Record
 from benchgate.storage.artifacts import content
@@ -187,10 +187,13 @@ def finished(held: Held, kept: Kept, total: Reading) -> Record:
     )
 
 
-def score(held: Held, of: Resolved, threads: int, key: str, data: Any) -> Record:
-    """Return a Record of the accuracy of a cell alone: nothing is timed or weighed. Runs where it is to be held."""
+def score(held: Held, of: Resolved, threads: int, key: str, data: Any, given: Part | None = None) -> Record:
+    """Return a Record of the accuracy of a cell alone: nothing is timed or weighed. Runs where it is to be held.
+
+    `given` are answers to the data that may be there; those of something else are not taken.
+    """
     loaded = held.load(of, threads)
-    found = accuracy(loaded, data)
+    found = accuracy(loaded, data, given if given is not None and fits(given, loaded, data) else None)
     return replace(
         attempted(of, key, threads, "", {}),
         metrics=found.metrics,

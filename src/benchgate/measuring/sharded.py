@@ -69,6 +69,11 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     return "; ".join(f"other {name}: {theirs.get(name)} -> {ours[name]}" for name in names)
 
 
+def fits(given: Part, loaded: Loaded, data: Any) -> bool:
+    """True for answers of this loaded cell to these data."""
+    return not differences(given.about, about(loaded, data))
+
+
 def accuracy(loaded: Loaded, data: Any, given: Part | None = None) -> Reading:
     """Return the accuracy of the loaded cell on `data`, by the answers that are given where there are some.
 

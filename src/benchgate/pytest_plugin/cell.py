@@ -248,7 +248,8 @@ class MeasuredCell:
         place = self._local.place(other, Held())
         try:
             key = f"{self._key} (reference {other.cell})"
-            record = _finite(place.call(running.score, other, usable_cores(), key, data))
+            given = self._in.given_references.get(str(other.cell))
+            record = _finite(place.call(running.score, other, usable_cores(), key, data, given))
         finally:
             place.close()
         self._in.keep_reference(self._key, other.cell, about, record)

@@ -5,7 +5,7 @@ What goes wrong before the run does not end a test: it is run whole then, and it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,8 @@ class Errands:
     def _send(self, test: str, do: str, share: float = 1.0, **parts: Any) -> None:
         self._fleet.send(on_node, Job(test, Errand(self._pytest, do, test, parts, self._fleet.shelf), share))
 
-    def _run(self, test: str, resumed: Any = None, given: Any = None) -> None:
-        self._send(test, "run", resumed=resumed, given=given)
+    def _run(self, test: str, resumed: Any = None, given: Any = None, references: Sequence[Any] = ()) -> None:
+        self._send(test, "run", resumed=resumed, given=given, references=list(references))
 
     def _shards(self, test: str, numbers: list[int]) -> None:
         one = self._scoring[test]
@@ -90,7 +90,8 @@ class Errands:
         again = self._scoring.take(test, number, found, where)
         self._shards(test, again)
         if self._scoring[test].whole:
-            self._run(test, given=self._scoring.given(test))
+            given = self._scoring.given(test)
+            self._run(test, given=given, references=self._scoring.references(test))
 
     def _done(self, job: Job, answer: Any) -> Finished:
         shards = self._scoring.nodes(job.test)

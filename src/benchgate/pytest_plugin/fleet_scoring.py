@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from benchgate.core import BenchgateError
 from benchgate.measuring.sharded import differences
+from benchgate.schemes import REFERENCE
 from benchgate.storage.resumable import Resumable
 
 # Ray counts in steps of a ten-thousandth.
@@ -43,6 +44,8 @@ class Scoring:
     def __init__(self, root: Path, most: int) -> None:
         self._root, self.most = root, most
         self._tests: dict[str, Sharded] = {}
+        # All answers of reference cells: other cells' tests are held against them, on whatever node.
+        self._references: dict[str, dict[str, Any]] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -90,7 +93,16 @@ class Scoring:
         """The answers of all shards as one part."""
         parts = self._tests[test].kept.values()
         answers = {name: answer for part in parts for name, answer in part["answers"].items()}
-        return {"about": next(iter(parts))["about"], "answers": answers}
+        whole = {"about": next(iter(parts))["about"], "answers": answers}
+        if whole["about"]["cell"].get("scheme") == REFERENCE["scheme"]:
+            self._references[test] = whole
+        return whole
+
+    def references(self, test: str) -> list[dict[str, Any]]:
+        """The answers of other tests' reference cells of the same model, as far as they are there."""
+        model = next(iter(self._tests[test].kept.values()))["about"]["cell"].get("model")
+        others = (one for other, one in self._references.items() if other != test)
+        return [one for one in others if one["about"]["cell"].get("model") == model]
 
     @property
     def wanted(self) -> bool:

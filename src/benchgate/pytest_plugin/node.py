@@ -173,7 +173,7 @@ class NodeHooks(Uncollected):
         finally:
             place.close()
 
-    def _run(self, test: str, resumed: Any, given: Any) -> dict[str, Any]:
+    def _run(self, test: str, resumed: Any, given: Any, references: Any) -> dict[str, Any]:
         """Run the test, or take what an interrupted run measured where that still holds."""
         suite = self._hooks.suite
         suite.resumed.pop(test, None)
@@ -182,6 +182,7 @@ class NodeHooks(Uncollected):
             suite.resumed[test] = parse_entry(resumed, test)
         if given is not None:
             suite.given[test] = Part(**given)
+        suite.given_references = {str(Cell(**one["about"]["cell"])): Part(**one) for one in references}
         self._begun(test)
         entry = self._caught.entries.get(test)
         return {

@@ -32,7 +32,8 @@ class SuiteRun:
 
     `tolerances` are those of the tests' marks by node id, `depends` what their cells depend on. `resumed` are the
     entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
-    `elsewhere` are the entries of what other machines measured, `given` the answers that they gave to a cell's data.
+    `elsewhere` are the entries of what other machines measured, `given` the answers that they gave to cells' data,
+    `given_references` those of reference cells, by cell.
     `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
     the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
     `regressed` holds what the gate failed in any of them. `noise` is this machine's by cell and operation, and device.
@@ -61,6 +62,7 @@ class SuiteRun:
     gone: list[Finding] = field(default_factory=list)
     references: dict[tuple[str, str, str], Record] = field(default_factory=dict)
     given: dict[str, Part] = field(default_factory=dict)
+    given_references: dict[str, Part] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     named: dict[str, set[str]] = field(default_factory=dict)
     warned: list[str] = field(default_factory=list)

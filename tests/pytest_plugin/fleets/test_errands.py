@@ -81,6 +81,23 @@ def test_shards_are_scored_before_the_test_is_run_with_all_their_answers(begun, 
 
 
 @pytest.mark.parametrize(
+    ("scheme", "model", "there"), [("fp32", "m", True), ("int8", "m", False), ("fp32", "other", False)]
+)
+def test_a_test_is_given_the_answers_of_the_reference_of_its_model(tmp_path, scheme, model, there):
+    """Its floor is held against them, and they were scored in parts already."""
+    about = {"content": "files:1"}
+    first = {"about": {**about, "cell": {"model": "m", "scheme": scheme}}, "answers": {"0": 1}}
+    second = {"about": {**about, "cell": {"model": model, "scheme": "bf16"}}, "answers": {"0": 2}}
+    with Scoring(tmp_path, 2) as scoring:
+        for test, part in (("first", first), ("second", second)):
+            for number in scoring.begin(test, {**PLAN, "items": 2}):
+                scoring.take(test, number, part, {})
+        scoring.given("first")
+        scoring.end("first")
+        assert [one["about"] for one in scoring.references("second")] == [first["about"]] * there
+
+
+@pytest.mark.parametrize(
     ("plan", "most", "sent"),
     [
         (None, 3, ["plan", "run"]),
@@ -99,7 +116,7 @@ def test_what_cannot_be_split_is_run_at_once(begun, plan, most, sent):
 def test_what_an_interrupted_run_measured_is_not_scored_again(begun):
     fleet = Fleet()
     begun(fleet, resumed={"record": {}})
-    assert fleet.sent == [("run", 1.0, {"resumed": {"record": {}}, "given": None})]
+    assert fleet.sent == [("run", 1.0, {"resumed": {"record": {}}, "given": None, "references": []})]
 
 
 @pytest.mark.parametrize("plan", [SideError("no such data"), PLAN])

@@ -20,6 +20,16 @@ def data():
 def test_scored(cell, data):
     assert cell.measure(data=data, threads=1, meters=("size",))["accuracy"] > 0
 """
+FLOOR = """
+import pytest
+
+@pytest.mark.cells(model="fake-a", scheme=["fp32", "bf16"], runtime="fake")
+def test_scored(cell):
+    data = [0.1 * n for n in range(24)]
+    result = cell.measure(data=data, meters=("size",))
+    if cell.scheme != "fp32":
+        assert result["accuracy"] >= 0.9 * cell.reference(data=data)["accuracy"]
+"""
 CELLS = ["test_scored[fake-a-fp32-fake-cpu]", "test_scored[fake-b-fp32-fake-cpu]"]
 
 
@@ -51,6 +61,13 @@ def test_shards_give_to_the_digit_what_is_scored_whole(scored, board, tmp_path):
     assert len({process for process, mark in marks(tmp_path) if mark.startswith("4 ")}) == 8
     for record in scored.records("out.json").values():
         assert sorted(one["shard"] for one in record["details"]["fleet"]["shards"]) == [0, 1, 2, 3]
+
+
+def test_a_floor_is_held_against_the_parts_of_the_reference(scored, board, tmp_path):
+    scored.write("test_it.py", FLOOR)
+    scored.run(*board, "--cell-shards=4", process=True).assert_outcomes(passed=2)
+    assert len(marks(tmp_path)) == 48
+    assert len(items(tmp_path)) == 48
 
 
 def test_what_fails_in_a_shard_fails_in_its_own_test(scored, board):

@@ -104,6 +104,34 @@ def test_shards_answer_to_the_digit_what_is_scored_whole(batch, of):
     assert task.summed(Session(), Words(), data, answers) == task.score(Session(), Words(), data)
 
 
+def test_a_shard_takes_whole_batches():
+    """Padding beside a passage is in the last digits of real kernels."""
+
+    class Watching(Session):
+        def logits(self, sequences, keep):
+            batches.append(tuple(map(tuple, sequences)))
+            return super().logits(sequences, keep)
+
+    batches = []
+    score_passages(Watching(), Words(), replace(DATA, batch=4))
+    whole, batches = sorted(batches), []
+    for number in range(3):
+        score_passages(Watching(), Words(), replace(DATA, batch=4), Shard(number, 3))
+    assert sorted(batches) == whole
+
+
+@pytest.mark.usefixtures("resuming")
+def test_a_shard_that_ends_leaves_what_another_one_has_scored():
+    data = replace(DATA, batch=1)
+    whole = score_passages(Session(), Words(), data, Shard(0, 2))
+    with pytest.raises(RuntimeError, match="out of luck"):
+        score_passages(Session(fail_at=6), Words(), data, Shard(0, 2))
+    score_passages(Session(), Words(), data, Shard(1, 2))
+    rest = Session()
+    assert score_passages(rest, Words(), data, Shard(0, 2)) == whole
+    assert len(rest.sizes) == len(whole) - 5
+
+
 def test_the_longest_passages_are_scored_first():
     lengths = []
 
