@@ -137,7 +137,9 @@ class Fleet:
     def answers(self, function: Callable[[Any], Any]) -> Iterator[tuple[Job, Any]]:
         """Yield each job and its answer as it comes, an exception where there is none after all attempts."""
         while self._jobs:
-            done, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=POLL_S)
+            # All that come within a second: each wait looks at all that are away, thousands in a large run.
+            away = list(self._jobs)
+            done, _ = self._ray.wait(away, num_returns=len(away), timeout=POLL_S)
             for reference in done:
                 job = self._jobs.pop(reference)
                 answer = self._answer(reference)

@@ -184,7 +184,7 @@ class NodeHooks(Uncollected):
             suite.given[test] = Part(**given)
         suite.given_references = {str(Cell(**one["about"]["cell"])): Part(**one) for one in references}
         self._begun(test)
-        entry = self._caught.entries.get(test)
+        entry = self._caught.entries.pop(test, None)
         return {
             "reports": self._reports,
             "entry": None if entry is None else entry.as_dict(),
