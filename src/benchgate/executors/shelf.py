@@ -57,17 +57,10 @@ def of_ray(ray: Any) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     def alive() -> set[str]:
-        import ray as here
+        return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
-        return {node["NodeID"] for node in here.nodes() if node["Alive"]}
-
-    def put(chunk: bytes) -> Any:
-        import ray as here
-
-        return here.put(chunk)
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(Shelf).options(num_cpus=0, scheduling_strategy=here).remote(put, alive)
+    beside = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(Shelf).options(num_cpus=0, scheduling_strategy=beside).remote(ray.put, alive)
 
 
 class OnShelf:
