@@ -42,11 +42,11 @@ class Plain:
         return {"sum": sum(data)}
 
 
-def held(tmp_path, task, session=3, threads=2, version="1"):
+def held(tmp_path, task, session=3, threads=2, version="1", way=""):
     """A loaded cell, and how it is held."""
     model = SimpleNamespace(version=version)
     of = SimpleNamespace(
-        cell=Cell("m", "fp32", "r", "cpu"), model=model, runtime=SimpleNamespace(needs={}), task=task
+        cell=Cell("m", "fp32", "r", "cpu"), model=model, runtime=SimpleNamespace(needs={}), task=task, way=way
     )  # fmt: skip
     loaded = SimpleNamespace(of=of, session=session, threads=threads, path=tmp_path)
     return of, loaded, SimpleNamespace(load=lambda of, threads: loaded)
@@ -69,7 +69,11 @@ def test_shards_sum_to_what_is_scored_whole(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"threads": 4}, "other threads: 4 -> 2"), ({"version": "2"}, "other version: 2 -> 1")],
+    [
+        ({"threads": 4}, "other threads: 4 -> 2"),
+        ({"version": "2"}, "other version: 2 -> 1"),
+        ({"way": "mmap"}, "other way: mmap -> "),
+    ],
 )
 def test_shards_of_something_else_than_what_is_timed_are_refused(tmp_path, options, said):
     data = Data([1, 2, 3])
@@ -92,6 +96,16 @@ def test_shards_of_another_processor_are_refused(tmp_path, monkeypatch):
         accuracy(loaded, data, given)
     monkeypatch.setattr(sharded, "fingerprint", lambda device: {**sharded_fingerprint(device), "memory_gib": 1})
     assert accuracy(loaded, data, given) == accuracy(loaded, data)
+
+
+def test_shards_of_a_task_that_scores_otherwise_by_now_are_refused(tmp_path, monkeypatch):
+    """An interrupted run is resumed after its code was changed."""
+    data = Data([1, 2, 3])
+    given = whole(tmp_path, data)
+    _, loaded, _ = held(tmp_path, Summing())
+    monkeypatch.setattr(sharded, "sources", lambda modules: [(name, "changed") for name in modules])
+    with pytest.raises(BenchgateError, match="other sources"):
+        accuracy(loaded, data, given)
 
 
 def test_shards_of_other_data_are_refused(tmp_path):

@@ -17,6 +17,8 @@ from benchgate.measuring.meters.base import Reading
 from benchgate.measuring.phase import enter
 from benchgate.measuring.resolved import Loaded, Resolved
 from benchgate.storage.artifacts import content
+from benchgate.storage.describing import digest
+from benchgate.storage.sources import sources
 
 MACHINE = ("system", "arch", "cpu")
 
@@ -53,6 +55,8 @@ def about(loaded: Loaded, data: Any) -> dict[str, Any]:
         "threads": str(loaded.threads),
         "packages": dict(versions(all_needs(of.runtime))),
         "machine": _deciding(of.cell.device),
+        "way": of.way,
+        "sources": digest(dict(sources([type(of.task).__module__, type(of.runtime).__module__])))[:12],
         "data": {name: str(value) for name, value in described.items()},
     }
 
