@@ -17,6 +17,7 @@ import pytest
 ray = pytest.importorskip("ray", reason="ray is not installed; pip install 'benchgate[ray]'")
 from ray.cluster_utils import Cluster  # noqa: E402
 
+from benchgate.executors.fleet import PRIORITY  # noqa: E402
 from benchgate.executors.peer import Peer, PeerLoad, PeerTeam, Start  # noqa: E402
 from benchgate.gate.side_by_side.driver import side_by_side  # noqa: E402
 from benchgate.gate.side_by_side.pairs import Side  # noqa: E402
@@ -210,7 +211,8 @@ def test_times_on_a_node_are_those_of_a_process(tmp_path):
     suite(tmp_path, TIMED, "language_model")
     measured(tmp_path, "-k", "test_decode")  # builds
     with cluster(1) as address:
-        ray.init(address, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}})
+        given = {"PYTHONPATH": os.pathsep.join(sys.path), **PRIORITY}
+        ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": given})
         here = started(tmp_path)
         actor = ray.remote(OnNode).options(resources={"bench_slot": 1}).remote(tmp_path, dict(os.environ))
         try:
