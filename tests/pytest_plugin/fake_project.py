@@ -82,7 +82,8 @@ class Project:
 
     def _run(self, args: tuple[str, ...], process: bool) -> pytest.RunResult:
         if process:
-            return self.pytester.runpytest_subprocess(*args, timeout=60)
+            # Beside others a cluster takes a minute to start.
+            return self.pytester.runpytest_subprocess(*args, timeout=180)
         return self.pytester.runpytest_inprocess(*args, no_reraise_ctrlc=True)
 
     def json(self, name: str) -> Any:
