@@ -45,6 +45,13 @@ def test_what_one_machine_built_others_take(store, on):
     assert [path.name for path in store.iterdir()] == [f"{first.path.name}.parcel"] == [parcel.name]
 
 
+def test_what_is_in_the_cache_asks_no_store(store, on, monkeypatch):
+    """The library for a URL would be in the memory that is weighed, and in the time of a load."""
+    on("a")
+    monkeypatch.setattr(shared, "Folder", lambda url: pytest.fail("it was asked for"))
+    assert on("a").seconds is None
+
+
 def test_a_broken_parcel_is_built_anew_and_said(store, on, capsys):
     name = on("a").path.name
     (store / f"{name}.parcel").write_bytes(b"no parcel")

@@ -7,7 +7,7 @@ that asks, see `pytest_plugin.fleet`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchgate.core import Cell, DataError
+from benchgate.core.protocols import Describes
 from benchgate.core.shards import ScoresInParts, Shard
 from benchgate.executors import wire
 from benchgate.machine.devices import usable_cores
@@ -141,11 +142,14 @@ class NodeHooks(Uncollected):
 
     def _plan(self, test: str) -> dict[str, Any] | None:
         """Tell how many items the test's data have, and what a shard of them takes; None where it scores none, or as a
-        whole only."""
+        whole only: data that do not say what they are cannot be told from those of another run."""
         order = self._asked(test)
-        if order is None or not order.scored or order.data is None or not isinstance(order.of.task, ScoresInParts):
+        if order is None or not order.scored or not isinstance(order.of.task, ScoresInParts):
             return None
-        return {"items": len(order.data), "threads": order.threads, "cores": usable_cores()}
+        data = order.data
+        if not (isinstance(data, Sized) and isinstance(data, Describes)):
+            return None
+        return {"items": len(data), "threads": order.threads, "cores": usable_cores()}
 
     def _artifact(self, test: str) -> str | None:
         """The folder that the artifact of the test's cell will be in; None where it is there, or cannot be had here."""

@@ -12,7 +12,6 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,11 +103,9 @@ def prepared(model: Model, scheme: Scheme, runtime: Runtime, device: str = "cpu"
         about = {f"{FIGURE}{name}": repr(value) for name, value in (seen.figures or {}).items()}
         return about if seen.weights is None else {**about, "weights": seen.weights}
 
-    store = shared.store()
-    fetch = partial(shared.fetch, store) if store is not None else lambda target: False
-    made = building.make(label(model, scheme, runtime), key, build, again, fetch)
-    if store is not None and made.seconds is not None:
-        shared.publish(store, made.path)
+    made = building.make(label(model, scheme, runtime), key, build, again, shared.taken)
+    if made.seconds is not None:
+        shared.given(made.path)
     manifest = building.read_manifest(made.path)
     return Artifact(made.path, _content(manifest), digest([key, manifest.inputs]), made.seconds)
 

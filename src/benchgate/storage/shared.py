@@ -1,7 +1,7 @@
 """Artifacts that machines share: parcels in a folder that all of them reach, by any URL that fsspec knows.
 
 `BENCHGATE_SHARED=s3://bucket/artifacts` (or gs://, ssh://, a mounted folder, ...). Who may write there decides what
-runs on all machines that read it.
+runs on all machines that read it. Nothing of it is imported before it is needed: it would be weighed with the model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from benchgate.core import BenchgateError, DataError
 from benchgate.machine.packages import missing_packages
-from benchgate.storage import parcels, session
+from benchgate.storage import session
 from benchgate.storage.building import read_manifest
 
 WHERE = "BENCHGATE_SHARED"
@@ -63,10 +63,16 @@ class Folder:
         return f"{self._root.rstrip('/')}/{name}{ENDING}"
 
 
-def store() -> Store | None:
-    """The store that the environment names, None where it names none. Raises BenchgateError as `Folder`."""
+def taken(target: Path) -> bool:
+    """`fetch` out of the store that the environment names; False where it names none. Raises as `Folder`."""
     url = os.environ.get(WHERE)
-    return Folder(url) if url else None
+    return bool(url) and fetch(Folder(str(url)), target)
+
+
+def given(target: Path) -> None:
+    """`publish` into the store that the environment names, where it names one. Raises as `Folder`."""
+    if url := os.environ.get(WHERE):
+        publish(Folder(url), target)
 
 
 def fetch(shelf: Store, target: Path) -> bool:
@@ -74,6 +80,8 @@ def fetch(shelf: Store, target: Path) -> bool:
 
     A store that cannot be read, or has something else under this name, is a line on standard error: one builds.
     """
+    from benchgate.storage import parcels
+
     with tempfile.TemporaryDirectory(prefix="benchgate-") as folder:
         file = Path(folder) / "parcel"
         try:
@@ -94,6 +102,8 @@ def publish(shelf: Store, target: Path) -> None:
     """
     if "session" in read_manifest(target).key:
         return
+    from benchgate.storage import parcels
+
     with tempfile.TemporaryDirectory(prefix="benchgate-") as folder:
         file = Path(folder) / "parcel"
         try:

@@ -99,11 +99,11 @@ os.environ["BENCHGATE_CACHE"] = os.path.join(os.environ["FAKE_CACHES"], socket.g
     suite.write("conftest.py", own + CONFTEST)
     given = [f"--cell-executor=ray={cluster.address}", "--cell-kind=far", "--cell-shards=8", "-k", "fake-a-fp32"]
     suite.write("test_it.py", """
-import pytest
+import pytest, suite
 
 @pytest.mark.cells(model="fake-a", scheme="fp32", runtime="fake")
 def test_scored(cell):
-    cell.measure(data=[0.1 * n for n in range(16)], threads=1, meters=("size",))
+    cell.measure(data=suite.Numbers(16), threads=1, meters=("size",))
 """)  # fmt: skip
     result = suite.run(*given, "--benchmark-json=out.json", process=True, CACHES=tmp_path / "caches", SCORE_PAUSE=0.5)
     result.assert_outcomes(passed=1)

@@ -61,7 +61,6 @@ def test_nothing_more_is_placed_on_a_node_that_is_left_out(joined, three, cluste
     assert set(used(joined, 4)) == {last}
     for number in range(2):
         joined.send(here, Job(f"test_{number}", 2.0))
-    time.sleep(1)
     cluster.remove_node(three[2], allow_graceful=False)
     # Marked times are better than none: those that were left out are asked again.
     assert {node for _, node in joined.answers(here)} <= {bad, other}

@@ -10,22 +10,22 @@ import pytest
 from tests.pytest_plugin.fleets.clusters import DEADLINE_S, marks, rack, sessions, started, until
 
 SUITE = """
-import pytest
+import pytest, suite
 
 @pytest.fixture(scope="session")
 def data():
-    return [0.1 * n for n in range(24)]
+    return suite.Numbers(24)
 
 @pytest.mark.cells(model=["fake-a", "fake-b"], scheme="fp32", runtime="fake")
 def test_scored(cell, data):
     assert cell.measure(data=data, threads=1, meters=("size",))["accuracy"] > 0
 """
 FLOOR = """
-import pytest
+import pytest, suite
 
 @pytest.mark.cells(model="fake-a", scheme=["fp32", "bf16"], runtime="fake")
 def test_scored(cell):
-    data = [0.1 * n for n in range(24)]
+    data = suite.Numbers(24)
     result = cell.measure(data=data, meters=("size",))
     if cell.scheme != "fp32":
         assert result["accuracy"] >= 0.9 * cell.reference(data=data)["accuracy"]

@@ -141,12 +141,13 @@ def score_passages(session: LMSession, model: Any, data: Passages, shard: Shard 
     tokenizer = model.tokenizer()
     pairs = [encode_pair(tokenizer, context, continuation, limit) for context, continuation in data.items]
     order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]))
+    chunks = shard.takes(_chunks(order, data.batch))
     scores: dict[int, Score] = {}
     with (
         Resumable([session.identity, data.describe(), [shard.number, shard.of]]) as saved,
-        progress(f"scoring {data.name}", len(shard.takes(order))) as advance,
+        progress(f"scoring {data.name}", sum(map(len, chunks))) as advance,
     ):
-        for chunk in shard.takes(_chunks(order, data.batch)):
+        for chunk in chunks:
             if not all(str(i) in saved for i in chunk):
                 for i, score in zip(chunk, _score_chunk(session, [pairs[i] for i in chunk], chunk, data), strict=True):
                     saved[str(i)] = [score.nll, score.rank]
