@@ -84,6 +84,15 @@ def test_a_driver_that_dies_leaves_no_session_and_takes_up_what_is_done(suite, b
     assert {name for _, name in marks(tmp_path)[begun:]}.isdisjoint(kept)
 
 
+def test_a_session_ends_with_its_driver_in_the_middle_of_a_long_test(suite, board, tmp_path):
+    run = started(suite, *board, "-k", "fake-a-fp32", PAUSE=2 * DEADLINE_S)
+    until(lambda: marks(tmp_path))
+    assert sessions(suite)
+    run.kill()
+    run.communicate(timeout=DEADLINE_S)
+    until(lambda: not sessions(suite))
+
+
 def test_what_an_interrupted_run_measured_is_judged_before_it_is_taken_up(suite, board):
     suite.run(*board, "--benchmark-json=base.json", "-k", "fake-a", process=True).assert_outcomes(passed=2)
     run = started(suite, *board, "-k", "fake-a", PAUSE=3, BYTES=9000)
