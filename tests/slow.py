@@ -14,6 +14,7 @@ FILES = (
     "executors/test_collected.py",
     "executors/test_limits.py",
     "executors/test_local.py",
+    "executors/test_peer_dies.py",
     "gate/side_by_side/test_calibrate.py",
     "gate/side_by_side/test_published.py",
     "gate/side_by_side/test_real_workers.py",
