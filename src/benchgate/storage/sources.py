@@ -10,6 +10,7 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
+import os
 import sys
 import sysconfig
 import types
@@ -31,6 +32,7 @@ def _installed_places() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(Path(paths[name]).resolve() for name in names if name in paths))
 
 
+@functools.lru_cache(maxsize=8192)
 def is_installed(path: Path) -> bool:
     """True for a file of the standard library or of an installed package, False for one of a project."""
     resolved = path.resolve()
@@ -53,15 +55,21 @@ def has_file(name: str) -> bool:
 
 def _spec(name: str) -> ModuleSpec | None:
     """The module's spec found on the import path by its packages' folders; nothing is executed."""
-    places: list[str] | None = None
+    # An empty entry is the working folder.
+    places = tuple(entry or os.getcwd() for entry in sys.path)
     spec: ModuleSpec | None = None
-    parts = name.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), places)
+    for part in _with_packages(name):
+        spec = _found(part, places)
         if spec is None:
             return None
-        places = list(spec.submodule_search_locations or ())
+        places = tuple(spec.submodule_search_locations or ())
     return spec
+
+
+@functools.lru_cache(maxsize=65536)
+def _found(name: str, places: tuple[str, ...]) -> ModuleSpec | None:
+    """The spec in these folders, looked for once: a test module names a thousand that are most often none."""
+    return PathFinder.find_spec(name, places)
 
 
 def sources(modules: Iterable[str]) -> Mapping[str, str]:
