@@ -55,6 +55,32 @@ def test_mapped_weights_stay_in_the_file_and_read_ones_do_not(tmp_path: Path, sc
     assert np.array_equal(answers["mmap"], answers["read"])
 
 
+@dataclass(frozen=True)
+class Made(Wide):
+    """Its folder is made of weights, where it is not there."""
+
+    place: Path = Path()
+
+    def folder(self):
+        import torch
+
+        self.place.mkdir(exist_ok=True)
+        if not (self.place / "sum").exists():
+            (self.place / "sum").write_text(str(float(torch.nn.Linear(WIDTH, WIDTH).weight.detach().sum())))
+        return self.place
+
+    def structure(self):
+        self.folder()
+        return super().structure()
+
+
+def test_a_folder_that_is_gone_is_made_with_its_values(tmp_path: Path) -> None:
+    runtime, model = runtimes["torch"], Made(place=tmp_path / "folder")
+    runtime.build(model, schemes["fp32"], tmp_path)
+    runtime.load(tmp_path, model, "cpu", 1).close()
+    assert float((tmp_path / "folder" / "sum").read_text())
+
+
 # In a process of its own: in one that has freed memory before, what is read goes there and nothing is added.
 PRIVATE = """
 import sys

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import benchgate.runtimes.torch.rows  # noqa: F401  its support
 from benchgate.core import LOAD_WAYS, DataError, Model, Scheme, Session, Unavailable, runtimes, support
@@ -106,12 +106,22 @@ def compile_functions(module: Any, names: Sequence[str] = ("forward",)) -> None:
         setattr(module, name, torch.compile(getattr(module, name)))
 
 
+@runtime_checkable
+class InFolder(Protocol):
+    """A model that is read from a folder, which is fetched or made where it is not there yet."""
+
+    def folder(self) -> Path: ...
+
+
 def _structure(model: Model) -> Any:
     """The module that the state dict goes into. Parameters without memory where the model has `structure`."""
     if not isinstance(model, Structured):
         return model.build()
     from accelerate import init_empty_weights
 
+    if isinstance(model, InFolder):
+        # There before: what is made within `init_empty_weights` has no values.
+        model.folder()
     with init_empty_weights(include_buffers=False):
         return model.structure()
 
