@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,3 +95,14 @@ def test_without_the_first_pass_there_is_no_reading(free, left):
     free(left)
     with pytest.raises(Unavailable, match="the measuring process: gone"):
         memory.Memory().measure_apart(cell(), Elsewhere(WorkerDied("gone"), 4))
+
+
+def test_what_imports_allocate_is_not_the_models(monkeypatch, tmp_path):
+    pytest.importorskip("memray", reason="memray is not installed; pip install memray")
+    (tmp_path / "large_to_import.py").write_text(f"KEPT = bytes({50 * MB})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(memory, "_load_and_call", lambda cell: importlib.import_module("large_to_import"))
+    assert memory._allocated(replace(cell(), imports=("there_is_no_such_module", "large_to_import"))) < 10 * MB
+    del sys.modules["large_to_import"]
+    assert memory._allocated(cell()) > 50 * MB
+    del sys.modules["large_to_import"]

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +15,7 @@ from benchgate.core.metrics import Row, add_row
 from benchgate.executors.registered import REGISTRIES
 from benchgate.machine.limits import limit_process_memory
 from benchgate.measuring.held import Held
-from benchgate.storage.sources import is_installed
+from benchgate.measuring.imports import importable
 
 _HELD = Held()
 
@@ -100,13 +99,8 @@ def run_alone(now: Now, function: Callable[..., Any], args: Sequence[Any]) -> An
 
 
 def imported(held: Held) -> tuple[str, ...]:
-    """The installed modules that loading the cell imported, and that another process finds by their names."""
-    found = []
-    for name in held.imported or ():
-        spec = getattr(sys.modules.get(name), "__spec__", None)
-        if spec is not None and spec.has_location and spec.name == name and is_installed(Path(spec.origin)):
-            found.append(name)
-    return tuple(found)
+    """The modules that loading the cell imported, see `importable`."""
+    return importable(held.imported or ())
 
 
 def _become(now: Now) -> None:

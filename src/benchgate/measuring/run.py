@@ -11,6 +11,7 @@ of its own, or this process (see benchgate.executors). What runs there begins wi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +33,7 @@ from benchgate.core.protocols import Describes
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.machine.packages import versions
 from benchgate.measuring.held import Held
+from benchgate.measuring.imports import importable
 from benchgate.measuring.in_turn import InTurn, Limits, in_turn
 from benchgate.measuring.meters.base import Apart, Asked, Elsewhere, Instrument, MeasuresApart, Meter, Reading, Subject
 from benchgate.measuring.meters.memory import known_high_water
@@ -158,8 +160,11 @@ def timed(held: Held, order: Order, tells_apart: bool) -> Timed:
         assert not isinstance(meter, MeasuresApart)
         enter(f"meter {name}")
         total = _joined(total, _reading(meter, partial(meter.measure, replace(subject, metrics=total.metrics))))
-    apart = Apart(order.of, loaded.path, order.threads, subject.asked, known_high_water()) if tells_apart else None
-    return Timed(total, order.rounds, apart)
+    return Timed(total, order.rounds, _apart(loaded, subject.asked) if tells_apart else None)
+
+
+def _apart(loaded: Loaded, asked: Asked) -> Apart:
+    return Apart(loaded.of, loaded.path, loaded.threads, asked, known_high_water(), importable(list(sys.modules)))
 
 
 def finished(held: Held, kept: Kept, total: Reading) -> Record:

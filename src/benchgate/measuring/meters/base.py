@@ -61,7 +61,8 @@ class Elsewhere(Protocol):
 class Apart:
     """A cell for a meter that loads it itself, in a process of its own: what it is, its artifact, what is asked.
 
-    `resident_bytes` is the most that the process took which was timed, None where the system does not tell.
+    `resident_bytes` is the most that the process took which was timed, None where the system does not tell; `imports`
+    are the modules that it had imported, as `benchgate.measuring.imports.importable` tells them.
     """
 
     of: Resolved
@@ -69,6 +70,7 @@ class Apart:
     threads: int
     asked: Asked
     resident_bytes: int | None = None
+    imports: tuple[str, ...] = ()
 
 
 class Instrument(Protocol):
