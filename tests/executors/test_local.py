@@ -75,27 +75,6 @@ def test_what_the_first_of_a_kind_imported_is_there_for_the_next(local: Local) -
     assert found == [False, True]
 
 
-def builds(model: Any, scheme: Any, runtime: Any, device: str) -> None:
-    """As a build that imports a module; writes down if it was there already."""
-    with model.notes.open("a") as notes:
-        notes.write(f"{'wsgiref.util' in sys.modules} ")
-    import wsgiref.util  # noqa: F401
-
-
-def test_what_the_first_build_of_a_kind_imported_is_there_for_all_that_follow(
-    local: Local, monkeypatch: Any, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("benchgate.executors.local.prepared", builds)
-    model = SimpleNamespace(notes=tmp_path / "notes")
-    cell: Any = SimpleNamespace(runtime=CELL.runtime, device=CELL.device, model=model, scheme=None)
-    for _ in range(2):
-        local.build(cell)
-    assert model.notes.read_text().split() == ["False", "True"]
-    place = local.place(cell, Held())
-    assert place.call(loads)
-    place.close()
-
-
 def own_pid() -> int:
     return os.getpid()
 

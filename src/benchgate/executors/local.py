@@ -20,7 +20,6 @@ from benchgate.machine import spinning
 from benchgate.machine.environment import deciding
 from benchgate.machine.workers import Worker
 from benchgate.measuring.held import Held
-from benchgate.measuring.imports import added
 from benchgate.measuring.resolved import Resolved
 from benchgate.storage.artifacts import prepared
 
@@ -58,7 +57,7 @@ class Local:
         self._stack = ExitStack()
         self._files: Mapping[str, str] = {}
         self._registered: Registered | None = None
-        # Modules that building or loading a cell of a kind imported.
+        # Modules that loading a cell of a kind imported.
         self._learned: dict[tuple[str, str], tuple[str, ...]] = {}
         # Reasons why workers were fresh interpreters, for the summary.
         self.fresh: set[str] = set()
@@ -91,16 +90,14 @@ class Local:
 
     def build(self, of: Resolved) -> None:
         """Have the cell's artifact built in a process of its own. Raises what that raises."""
-        with self.worker(of, learned=True) as worker:
-            what = (prepared, of.model, of.scheme, of.runtime, of.device.name)
-            imported = worker.call(inside.run_alone, self.now(), added, what)
-        self._learned.setdefault(_kind(of), imported)
+        with self.worker(of) as worker:
+            worker.call(inside.run_alone, self.now(), prepared, (of.model, of.scheme, of.runtime, of.device.name))
 
     def worker(self, of: Resolved, memory_limit: int | None = None, learned: bool = False) -> Worker:
         """A new worker that knows what this process knows, with the cell's packages imported.
 
-        With `learned` also what building or loading a cell of its kind imported before: it would be imported anyway,
-        and takes seconds. What is weighed has no such worker: imports are a part of the weight.
+        With `learned` also what loading a cell of its kind imported before: it would be imported anyway, and takes
+        seconds. What is weighed has no such worker: imports are a part of the weight.
         """
         worker = self._started(of, learned)
         if worker.fresh:

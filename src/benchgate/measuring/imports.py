@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from benchgate.storage.sources import is_installed
 
@@ -20,13 +19,6 @@ def importable(names: Iterable[str]) -> tuple[str, ...]:
         if spec is not None and spec.has_location and spec.name == name and is_installed(Path(spec.origin)):
             found.append(name)
     return tuple(found)
-
-
-def added(function: Callable[..., Any], *args: Any) -> tuple[str, ...]:
-    """The modules that `function(*args)` imports, as `importable` tells them. Raises what it raises."""
-    before = set(sys.modules)
-    function(*args)
-    return importable([name for name in sys.modules if name not in before])
 
 
 def have(names: Iterable[str]) -> None:
