@@ -53,6 +53,28 @@ def test_a_call_runs_there_and_answers(worker):
     assert worker.call(sorted, [3, 1, 2]) == [1, 2, 3]
 
 
+# More than the 128 KiB that an argument may have on Linux.
+MANY = ("json", "xml.etree.ElementTree") * 5000
+
+
+@pytest.mark.parametrize("kind", ["fresh", pytest.param("forked", marks=LINUX)])
+def test_as_many_modules_as_a_framework_has_are_imported_before(kind):
+    if kind == "fresh":
+        with workers.start(MANY) as worker:
+            assert worker.call(loaded)
+    else:
+        zygote = zygotes.Zygote(MANY)
+        try:
+            with zygote.fork() as worker:
+                assert worker.call(loaded)
+        finally:
+            zygote.close()
+
+
+def loaded():
+    return "xml.etree.ElementTree" in sys.modules and sys.stdin.read() == ""
+
+
 def test_what_is_begun_in_two_workers_runs_at_once(zygote, tmp_path):
     def meet(own: str, other: str) -> bool:
         (tmp_path / own).touch()

@@ -92,9 +92,13 @@ def _portable(error: BaseException) -> tuple[Any, str, str]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Entry of a fresh interpreter: `worker FD PARENT SETUP` or `zygote FD PARENT SETUP`, SETUP as JSON."""
-    kind, descriptor, parent, setup = argv[0], int(argv[1]), int(argv[2]), json.loads(argv[3])
+    """Entry of a fresh interpreter: `worker FD PARENT` or `zygote FD PARENT`, its setup as JSON on standard input."""
+    kind, descriptor, parent = argv[0], int(argv[1]), int(argv[2])
     die_with(parent)
+    setup = json.loads(sys.stdin.buffer.read())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if kind == "worker":
         for name in setup["preload"]:

@@ -241,13 +241,16 @@ def start(preload: Sequence[str] = (), environment: Mapping[str, str] | None = N
 def interpreter(
     kind: str, channel: socket.socket, setup: Mapping[str, Any], environment: Mapping[str, str], output: int | None
 ) -> subprocess.Popen[bytes]:
-    """A fresh Python with our `sys.path`, in a session of its own: Ctrl-C is for the one who started it."""
+    """A fresh Python with our `sys.path`, in a session of its own: Ctrl-C is for the one who started it.
+
+    It reads `setup` from a pipe: the names of a framework's modules are longer than an argument may be.
+    """
     descriptor = channel.fileno()
     command = [sys.executable, "-c", START, json.dumps(sys.path)]
     try:
-        return subprocess.Popen(
-            [*command, kind, str(descriptor), str(os.getpid()), json.dumps(setup)],
-            stdin=subprocess.DEVNULL,
+        process = subprocess.Popen(
+            [*command, kind, str(descriptor), str(os.getpid())],
+            stdin=subprocess.PIPE,
             stdout=output if output is not None else subprocess.DEVNULL,
             stderr=output if output is not None else subprocess.DEVNULL,
             pass_fds=[descriptor],
@@ -256,6 +259,11 @@ def interpreter(
         )
     except OSError as error:
         raise Unavailable(f"no process of its own can be started: {error.strerror}") from error
+    # One that is dead already is found to be so when it is asked.
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as given:
+        given.write(json.dumps(setup).encode())
+    return process
 
 
 def one_line(error: BaseException) -> str:
