@@ -21,12 +21,15 @@ from benchgate.executors.fleet import PRIORITY  # noqa: E402
 from benchgate.executors.peer import Peer, PeerLoad, PeerTeam, Start  # noqa: E402
 from benchgate.gate.side_by_side.driver import side_by_side  # noqa: E402
 from benchgate.gate.side_by_side.pairs import Side  # noqa: E402
+from benchgate.gate.side_by_side.rule import Rule  # noqa: E402
 from benchgate.machine.devices import usable_cores  # noqa: E402
 
 pytestmark = pytest.mark.full
 ROOT = Path(__file__).parents[1]
 FEW, CELLS, NODES = 20, int(os.environ.get("FLEET_CELLS", "300")), 8
 ADDED_S, DRIVER_S, DRIVER_BYTES, TIMES_FASTER = 2.0, 0.02, 500e6, 1.7
+# More pairs than a gate makes, so that a bad hour can be told too; with more looks, each is asked for more.
+PATIENT = Rule(looks=(4, 8, 12, 18, 25, 35), same_alpha=0.004)
 SUITE = """
 import pytest
 
@@ -223,7 +226,10 @@ def test_times_on_a_node_are_those_of_a_process(tmp_path):
                 for peer in peers.values():
                     peer.ask("capture", 600.0, tests=[test])
                 found[test] = side_by_side(
-                    *sides, crew=lambda side, seed, peers=peers: PeerTeam(peers[id(side)], side, seed), budget_s=600.0
+                    *sides,
+                    rule=PATIENT,
+                    crew=lambda side, seed, peers=peers: PeerTeam(peers[id(side)], side, seed),
+                    budget_s=900.0,
                 )
                 print(f"\n{number + 1}: {test}: {found[test]}")
         finally:

@@ -29,6 +29,7 @@ FILES = (
     "pytest_plugin/test_dry_run.py",
     "pytest_plugin/test_energy.py",
     "pytest_plugin/fleets/test_fleet.py",
+    "pytest_plugin/fleets/test_full_store.py",
     "pytest_plugin/fleets/test_kinds.py",
     "pytest_plugin/fleets/test_left_out.py",
     "pytest_plugin/fleets/test_shards.py",

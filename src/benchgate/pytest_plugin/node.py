@@ -35,6 +35,8 @@ from benchgate.storage.journal import Entry, Journal, parse_entry
 NAME = "benchgate-node"
 # Parts of a request that are not for who answers it.
 UNUSED = ("do", "timeout_s")
+# The most of one section of captured output that travels: whole it may be larger than a cluster's object store.
+MOST_SAID = 1 << 20
 
 
 class Caught(Journal):
@@ -67,6 +69,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NodeHooks(cells_of(config), Connection(descriptor)), NAME)
 
 
+def _end(text: str) -> str:
+    left_out = len(text) - MOST_SAID
+    return text if left_out <= 0 else f"[{left_out} characters before this are left out]\n{text[left_out:]}"
+
+
 class NodeHooks(Uncollected):
     """Runs tests as they are asked for, in the place of pytest's loop."""
 
@@ -80,6 +87,7 @@ class NodeHooks(Uncollected):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         config = self._hooks.config
         told = config.hook.pytest_report_to_serializable(config=config, report=report)
+        told["sections"] = [(title, _end(text)) for title, text in told["sections"]]
         # A test's properties may be any objects.
         self._reports.append(json.loads(json.dumps(told, default=str)))
 
