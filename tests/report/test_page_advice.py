@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_it_says_what_the_command_says(tmp_path, capsys):
     said = capsys.readouterr().out
     assert reasons == []
     assert one.lines
-    assert said.startswith("\n".join(one.lines))
+    assert said.startswith("\n".join((*one.lines, *one.undecided)))
     assert [row[0] for row in one.grid.rows] == [f"{scheme} torch" for scheme in told_cells(said)]
 
 
@@ -42,6 +43,33 @@ def told_cells(said):
     rows = [line.split()[0] for line in said.splitlines() if " torch  " in line]
     assert len(rows) == 3
     return rows
+
+
+@pytest.mark.parametrize(("open_cells", "folded"), [(3, ""), (4, "4 cells might be better and cannot be told")])
+def test_many_that_cannot_be_told_do_not_hide_the_answer(tmp_path, open_cells, folded):
+    few = Metric(0.5, "1", "higher", 10, 0.1, 0.9)
+    unsure = [timed(f"int{n}", 0.05, 0.5) for n in range(2, 2 + open_cells)]
+    unsure = [replace(record, metrics={**record.metrics, "top1": few}) for record in unsure]
+    records = [timed("fp32", 0.2, 0.5), *unsure]
+    (one,), _ = advice(records)
+    assert one.lines[1] == "ship: fp32 torch"
+    assert (len(one.undecided), one.folded) == (open_cells, folded)
+    page = written(tmp_path, records)
+    assert all(escape(line) in page for line in one.undecided)
+    assert (f"<summary>{folded}</summary>" in page) is bool(folded)
+
+
+def written(tmp_path, records):
+    path = tmp_path / "page.html"
+    main.main(["report", str(saved(tmp_path / "a.json", records)), "-o", str(path)])
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_model_of_which_nothing_was_measured_says_so():
+    skipped = [replace(a_cell(s), metrics={}, outcome="skipped", reason="no network") for s in ("fp32", "int8")]
+    found, reasons = advice(skipped)
+    assert found == []
+    assert "lm: nothing was measured; 2 cells: skipped: no network; `benchgate report FILE`" in reasons[0]
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -8,19 +8,24 @@ from dataclasses import dataclass, replace
 from benchgate.core import BenchgateError
 from benchgate.report.grid import Grid
 from benchgate.report.recommend import Recommendation, recommend
-from benchgate.report.recommend_text import as_grid, said
+from benchgate.report.recommend_text import as_grid, decided, undecided
 from benchgate.report.recommend_words import Limit, limits_of
 from benchgate.results import Record
 
 # The share of the reference's accuracy that may be lost, where nobody says another one.
 MOST_LOST = "1%"
+# Lines of what cannot be told, beside which the next model's answer is still seen.
+MOST_LINES = 3
 
 
 @dataclass(frozen=True)
 class Advice:
-    """The answer for one model and device: its lines, the decision first, and its table."""
+    """The answer for one model and device: the question and the decision with its reasons, what cannot be told, and its
+    table. `folded` says in a line what `undecided` has, where those lines would hide the next answer."""
 
     lines: tuple[str, ...]
+    undecided: tuple[str, ...]
+    folded: str
     grid: Grid
 
 
@@ -47,7 +52,11 @@ def advice(records: Iterable[Record], losses: Sequence[Limit] = ()) -> tuple[lis
 
 def _advice(answer: Recommendation) -> Advice:
     title = f"{answer.model} {answer.device}: best {answer.by}"
-    return Advice(tuple(said(answer)), replace(as_grid(answer), title=title))
+    left = tuple(undecided(answer))
+    counts = (len(answer.undecided), "might be better and cannot be told"), (len(answer.absent), "not measured")
+    folded = "; ".join(f"{n} {'cells' if n > 1 else 'cell'} {what}" for n, what in counts if n)
+    grid = replace(as_grid(answer), title=title)
+    return Advice(tuple(decided(answer)), left, folded if len(left) > MOST_LINES else "", grid)
 
 
 def _answers(own: list[Record], losses: Sequence[Limit]) -> list[Recommendation]:

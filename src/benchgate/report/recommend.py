@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -113,10 +114,17 @@ def recommend(
     return found
 
 
+def absences(reasons: Iterable[str]) -> list[str]:
+    """Each reason why cells are absent, with how many they are."""
+    return [f"{n} cell{'s' if n > 1 else ''}: {why}" for why, n in Counter(reasons).items()]
+
+
 def _completed(
     measured: Measured, limits: Sequence[Limit], by: Wanted | None
 ) -> tuple[tuple[Limit, ...], Wanted] | str:
     """The limits and the figure to be best in with their metrics named, or the reason why this model has them not."""
+    if not measured.by_cell:
+        return f"nothing was measured; {'; '.join(absences(measured.absent.values()))}"
     speed, accuracy = measured.headline(SPEED_GROUPS), measured.headline(ACCURACY_GROUPS)
     if by is None and not speed:
         return "no time and no throughput among its headline metrics; name what to be best in with --by"

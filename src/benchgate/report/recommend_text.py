@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from benchgate.core.units import human, three_digits
 from benchgate.report.dominance import Reading
 from benchgate.report.escape import visible
 from benchgate.report.grid import Grid, rendered
-from benchgate.report.recommend import Check, Judged, Recommendation
+from benchgate.report.recommend import Check, Judged, Recommendation, absences
 from benchgate.report.recommend_cells import Unknown
 from benchgate.report.recommend_words import Limit, Wanted
 
@@ -45,7 +44,13 @@ def as_grid(answer: Recommendation) -> Grid:
 
 
 def said(answer: Recommendation) -> Iterator[str]:
-    """Yield the answer in lines: the question, the decision, why, what would change it, and what cannot be said."""
+    """Yield the answer in lines: what is `decided`, and what is left `undecided`."""
+    yield from decided(answer)
+    yield from undecided(answer)
+
+
+def decided(answer: Recommendation) -> Iterator[str]:
+    """Yield the question, the decision, why, and what would change it."""
     asked = ", ".join(f"{m.wanted} {_sign(m)} {told(m.bound, m.wanted)}" for m in answer.limits) or "nothing"
     yield f"{answer.model} {answer.device}: best {answer.by} ({_direction(answer)} is better) of what keeps: {asked}"
     if answer.winner:
@@ -56,9 +61,13 @@ def said(answer: Recommendation) -> Iterator[str]:
         yield "nothing keeps this"
     yield from _why(answer)
     yield from _changes(answer)
+
+
+def undecided(answer: Recommendation) -> Iterator[str]:
+    """Yield a line for each cell that might be better and cannot be told, and for each reason why others are absent."""
     for cell in answer.undecided:
         yield f"cannot say: {cell.candidate.name}: {'; '.join(_undecided(cell))}"
-    yield from (f"not measured: {n} cells: {why}" for why, n in Counter(answer.absent.values()).items())
+    yield from (f"not measured: {line}" for line in absences(answer.absent.values()))
 
 
 def _why(answer: Recommendation) -> Iterator[str]:
