@@ -112,6 +112,16 @@ def test_trade_offs_fill_what_nothing_beats(tmp_path):
     }  # fmt: skip
 
 
+def test_a_runtime_has_one_colour_in_all_figures(tmp_path):
+    order = [("lm", "onnx"), ("lm", "torch"), ("other", "torch"), ("other", "onnx")]
+    cells = [{"model": m, "scheme": "fp32", "runtime": runtime, "device": "cpu"} for m, runtime in order]
+    records = [a_cell(cell=cell, key=f"t.py::test_it[{'-'.join(cell.values())}]") for cell in cells]
+    content = read_content([saved(tmp_path / "a.json", records)])
+    drawn = [*page_figures.workload(content.measured), *page_figures.trade_offs(content.measured)]
+    assert {figure.group for figure in drawn} == {"lm", "other"}
+    assert {(one.name, one.colour) for figure in drawn for one in figure.series} == {("onnx", 1), ("torch", 2)}
+
+
 def test_scaling_joins_what_differs_in_one_number_only(tmp_path):
     records = [
         a_cell(test=f"t{n}_{c}", params={"batch": n, "context": c}, metrics={"latency_median_s": n / 10})

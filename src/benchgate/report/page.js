@@ -111,8 +111,8 @@
   update();
 
   // ---- figures: made into the document when they are near it, drawn by plotly
-  const COLOURS = { light: ["#0072B2", "#B45F00", "#00795A", "#A8467F", "#2F7FB5", "#C24A00", "#6B6300"],
-    dark: ["#56B4E9", "#E69F00", "#2BC79A", "#E39CC4", "#8FD0FF", "#FF8A4C", "#F0E442"] };
+  const COLOURS = { light: ["#0072B2", "#C77700", "#00795A", "#A8467F", "#4FA3D9", "#8C2D04", "#6B6300"],
+    dark: ["#56B4E9", "#E69F00", "#2BC79A", "#E39CC4", "#C9C9C9", "#FF8A4C", "#F0E442"] };
   let forced = null;
   const isDark = () => (forced ?? document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   // plotly reads a little HTML in its texts; names are to stand as they are.
@@ -137,20 +137,33 @@
     return { type: "data", symmetric: false, array: off(one.high, 1), arrayminus: off(one.low, -1), color: colour, thickness: 1, width: 3 };
   };
   // Neighbours have their names on different sides, where they do not cover each other.
-  const SIDES = ["top center", "bottom center", "middle right"];
-  function beside(x) {
-    const order = x.map((_, place) => place).sort((a, b) => x[a] - x[b]);
-    return x.map((_, place) => SIDES[order.indexOf(place) % SIDES.length]);
+  // Names beside points where there is room, those that nothing beats first: pointing at a mark tells the others.
+  const LETTER = 6, LINE = 13, AROUND = 90, TALL = 220;
+  function named(spec, width) {
+    const points = spec.series.flatMap((one, series) => (one.labels ?? []).map((name, n) => ({ key: `${series} ${n}`, text: cut(name, 24), x: one.x[n], y: one.y[n], r: (one.sizes?.[n] ?? 7) / 2 + 1, open: one.hollow?.[n] ?? false })));
+    const known = (values) => values.filter((value) => value !== null && value !== undefined);
+    const range = (values) => { const low = Math.min(...values), high = Math.max(...values), pad = (high - low || Math.abs(high) || 1) * 0.06; return [low - pad, high - low + 2 * pad]; };
+    const [left, wide] = range(points.map((one) => one.x)), [low, high] = range(known(spec.series.flatMap((one) => [...one.y, ...(one.low ?? []), ...(one.high ?? [])])));
+    const across = width - AROUND, at = (one) => [((one.x - left) / wide) * across, TALL - ((one.y - low) / high) * TALL];
+    const taken = points.map((one) => { const [x, y] = at(one); return [x - one.r, y - one.r, x + one.r, y + one.r]; });
+    const found = new Map();
+    for (const one of points.sort((a, b) => a.open - b.open)) {
+      const [x, y] = at(one), half = (LETTER * one.text.length) / 2, middle = LINE / 2;
+      const places = { "top center": [x - half, y - one.r - LINE, x + half, y - one.r], "bottom center": [x - half, y + one.r, x + half, y + one.r + LINE], "middle right": [x + one.r, y - middle, x + one.r + 2 * half, y + middle], "middle left": [x - one.r - 2 * half, y - middle, x - one.r, y + middle] };
+      const free = Object.entries(places).find(([, box]) => box[0] >= 0 && box[2] <= across + AROUND / 4 && !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]));
+      if (free) { taken.push(free[1]); found.set(one.key, { text: plain(one.text), side: free[0] }); }
+    }
+    return found;
   }
   const MODES = { points: "markers", both: "lines+markers", line: "lines", steps: "lines", area: "lines" };
-  function trace(spec, one, place, look) {
-    const colour = look.colours[place % look.colours.length];
+  function trace(spec, one, place, look, names) {
+    const colour = look.colours[(one.colour ? one.colour - 1 : place) % look.colours.length];
     const common = { name: cut(plain(one.name), 60), x: one.x, y: one.y, hoverinfo: "text", hovertext: (one.hover ?? one.y.map((y, n) => `${one.name}: ${one.x[n]}, ${y}`)).map(wrapped) };
     if (spec.kind === "bars") return { ...common, type: "bar", orientation: "h", marker: { color: colour }, error_x: errors(one, "x", look.ink), width: 0.75 };
     const flat = spec.kind === "dots";
     const found = { ...common, type: "scatter", mode: MODES[one.mode ?? "both"], line: { color: colour, width: 1.5, shape: one.mode === "steps" || one.mode === "area" ? "hv" : "linear" },
       marker: { color: one.hollow ? one.hollow.map((open) => (open ? look.ground : colour)) : colour, size: one.sizes ?? (one.x.length > 300 ? 3 : 7), line: { color: colour, width: one.hollow ? 1.5 : 0 }, opacity: 1 } };
-    if (one.labels) Object.assign(found, { mode: "markers+text", text: one.labels.map((name) => plain(cut(name, 24))), textposition: beside(one.x), textfont: { size: 10 }, cliponaxis: false });
+    if (one.labels) Object.assign(found, { mode: "markers+text", text: one.labels.map((_, n) => names.get(`${place} ${n}`)?.text ?? ""), textposition: one.labels.map((_, n) => names.get(`${place} ${n}`)?.side ?? "top center"), textfont: { size: 10 }, cliponaxis: false });
     found[flat ? "error_x" : "error_y"] = errors(one, flat ? "x" : "y", colour);
     if (one.mode === "area") Object.assign(found, { stackgroup: "all", fillcolor: colour, line: { width: 0, shape: "hv" } });
     return found;
@@ -171,10 +184,11 @@
     });
     const legend = spec.series.length > 1 || spec.kind === "dots";
     const height = onBars ? Math.max(150, 90 + (names.some((name) => name.length > (narrow ? 22 : 40)) ? 40 : 24) * names.length + (legend ? 30 : 0)) : 340;
-    return [spec.series.map((one, place) => trace(spec, one, place, look)), {
+    const beside = spec.series.some((one) => one.labels) ? named(spec, width) : new Map();
+    return [spec.series.map((one, place) => trace(spec, one, place, look, beside)), {
       height, margin: { l: 10, r: 16, t: 10, b: 10 }, paper_bgcolor: look.ground, plot_bgcolor: look.ground, font: { color: look.ink, size: 12, family: "system-ui, sans-serif" },
       xaxis: axis(spec.x, onBars ? { rangemode: spec.kind === "bars" ? "tozero" : "normal" } : { ...ticked, rangemode: "normal" }),
-      yaxis: axis(spec.y, onBars ? { ...ticked, autorange: "reversed", showgrid: false } : { rangemode: spec.y.free ? "normal" : "tozero" }),
+      yaxis: axis(spec.y, onBars ? { ...ticked, ticklabelstandoff: 4, autorange: "reversed", showgrid: false } : { rangemode: spec.y.free ? "normal" : "tozero" }),
       shapes, annotations: notes, showlegend: legend, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, barmode: "overlay", hovermode: "closest", hoverlabel: { align: "left" } }];
   }
   const drawn = new Set();

@@ -48,7 +48,7 @@ class Series:
     """Points of one colour. `low` and `high` are ends of intervals, None where there is none; `hover` a text each.
 
     `mode` is "points", "line", "both", "steps" or "area"; `sizes` are diameters, `hollow` has True for an open point,
-    `labels` stand beside the points.
+    `labels` stand beside the points. `colour` counts from 1; 0 for the next one of the figure.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Series:
     hollow: Sequence[bool] = ()
     labels: Sequence[str] = ()
     mode: str = "both"
+    colour: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,21 @@ def _brief(value: Any) -> Any:
     return [_brief(part) for part in value] if isinstance(value, list | tuple) else value
 
 
+def _colours(rows: Sequence[Row]) -> Mapping[str, int]:
+    """A colour for each runtime, the same in all figures of a page."""
+    return {name: n for n, name in enumerate(dict.fromkeys(row.record.cell["runtime"] for row in rows), 1)}
+
+
 def workload(rows: Sequence[Row]) -> Iterator[Figure]:
     """Bars for each model and each of its headline metrics: accuracy, time or tokens/s, size, memory, energy."""
+    colours = _colours(rows)
     for model in dict.fromkeys(row.record.cell["model"] for row in rows):
         own = [row for row in rows if row.record.cell["model"] == model and not is_trial(row.record)]
         for metric in headline_rows(row.record for row in own):
-            yield _bars(model, metric, [row for row in own if metric.name in row.record.metrics])
+            yield _bars(model, metric, [row for row in own if metric.name in row.record.metrics], colours)
 
 
-def _bars(model: str, metric: MetricRow, having: Sequence[Row]) -> Figure:
+def _bars(model: str, metric: MetricRow, having: Sequence[Row], colours: Mapping[str, int]) -> Figure:
     better = sorted(having, key=lambda row: row.record.metrics[metric.name].value, reverse=metric.better == "higher")
     chosen = {id(row) for row in better[:MOST_BARS]}
     rows = [row for row in having if id(row) in chosen]
@@ -136,6 +143,7 @@ def _bars(model: str, metric: MetricRow, having: Sequence[Row]) -> Figure:
                 [_told(names[p], m) for p, m in zip(places, metrics, strict=True)],
                 [None if m.low is None else m.low / factor for m in metrics],
                 [None if m.high is None else m.high / factor for m in metrics],
+                colour=colours[runtime],
             )
         )
     left = f"the {len(rows)} best of {len(having)} cells; the table has all" if len(having) > len(rows) else ""
@@ -166,10 +174,10 @@ def _told(name: str, metric: Any) -> str:
 def trade_offs(rows: Sequence[Row]) -> Iterator[Figure]:
     """Size, accuracy and speed of each model's cells, as `benchgate plot` has them: filled is what no cell beats."""
     for picture in pareto.pictures(row.record for row in rows):
-        yield _trade_off(picture)
+        yield _trade_off(picture, _colours(rows))
 
 
-def _trade_off(picture: pareto.Picture) -> Figure:
+def _trade_off(picture: pareto.Picture, colours: Mapping[str, int]) -> Figure:
     front, (factor, unit) = picture.front(), scale([point.size for point in picture.points], "B")
     series = []
     for runtime in dict.fromkeys(point.runtime for point in picture.points):
@@ -186,6 +194,7 @@ def _trade_off(picture: pareto.Picture) -> Figure:
                 [p not in front for p in own],
                 [p.scheme for p in own] if len(picture.points) <= LABELLED else [],
                 "points",
+                colours[runtime],
             )
         )
     speed = f"; the larger, the faster ({picture.speed.title})" if picture.speed else "; no common speed"
