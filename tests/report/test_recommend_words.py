@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import BenchgateError
 from benchgate.core.metrics import TABLE
-from benchgate.report.recommend_words import SHORT, Wanted, bound_of, figure_named, limits_of
+from benchgate.report.recommend_words import SHORT, Wanted, best_of, bound_of, figure_named, limits_of
 
 
 def test_every_short_name_is_of_a_metric_and_hides_none():
@@ -52,7 +54,6 @@ def test_names_short_whole_and_of_an_operation():
 @pytest.mark.parametrize(
     ("most", "least", "losses", "said"),
     [
-        (["rss"], [], [], "has no bound"),
         (["lattency=1ms"], [], [], "did you mean 'latency'"),
         (["modelled_energy_j_per_call=1"], [], [], "modelled, not measured"),
         ([], [], ["1"], "is no share; write for example 1% or 0.01"),
@@ -64,6 +65,40 @@ def test_names_short_whole_and_of_an_operation():
 def test_bad_limits_are_said_with_what_is_allowed(most, least, losses, said):
     with pytest.raises(BenchgateError, match=said):
         limits_of(most, least, losses)
+
+
+@pytest.mark.parametrize(
+    ("by", "most", "least", "wanted"),
+    [
+        (None, ["rss=500MB"], ["decode=20"], None),
+        ("latency", ["rss=500MB"], [], Wanted("latency_median_s")),
+        (None, ["rss=500MB"], ["latency"], Wanted("latency_median_s")),
+        (None, ["prefill.prefill"], [], Wanted("prefill_tokens_per_s", "prefill")),
+    ],
+)
+def test_the_best_is_asked_for_by_name_or_by_a_bound_without_a_value(by, most, least, wanted):
+    assert best_of(by, most, least) == wanted
+    assert len(limits_of(most, least, [])) == sum("=" in text for text in (*most, *least))
+
+
+@pytest.mark.parametrize(
+    ("by", "most", "least", "said"),
+    [
+        (
+            None,
+            ["rss"],
+            [],
+            "--max rss: of peak_rss_bytes lower is better; --min rss asks for the best, --max rss=VALUE",
+        ),
+        (None, [], ["decode"], "--min decode: of decode_tokens_per_s higher is better; --max decode asks for the best"),
+        ("size", [], ["latency"], "--by size and --min latency: the best in one figure is chosen"),
+        (None, [], ["latency", "rss"], "--min latency and --min rss: the best in one figure is chosen"),
+        (None, [], ["latncy"], "unknown metric 'latncy'"),
+    ],
+)
+def test_bad_wishes_are_said_with_what_is_allowed(by, most, least, said):
+    with pytest.raises(BenchgateError, match=re.escape(said)):
+        best_of(by, most, least)
 
 
 def test_limits_keep_how_they_were_asked():

@@ -13,16 +13,17 @@ from benchgate.commands.exits import UNUSABLE, WORSE
 from benchgate.core import BenchgateError
 from benchgate.report.recommend import Recommendation, recommend
 from benchgate.report.recommend_text import as_json, as_text
-from benchgate.report.recommend_words import figure_named, limits_of
+from benchgate.report.recommend_words import best_of, limits_of
 from benchgate.results import read_records
 from benchgate.storage.project import working_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON of `pytest --benchmark-json`")
-    most, least = "at most that: rss=500MB, latency=20ms, size=100MB", "at least that: decode=20, ap=35%%"
-    parser.add_argument("--max", action="append", default=[], metavar="METRIC=VALUE", help=most)
-    parser.add_argument("--min", action="append", default=[], metavar="METRIC=VALUE", help=least)
+    most = "at most that: rss=500MB, latency=20ms, size=100MB; without a value as --by"
+    least = "at least that: decode=20, ap=35%%; without a value as --by: latency"
+    parser.add_argument("--max", action="append", default=[], metavar="METRIC[=VALUE]", help=most)
+    parser.add_argument("--min", action="append", default=[], metavar="METRIC[=VALUE]", help=least)
     parser.add_argument(
         "--max-loss",
         action="append",
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     registration.load_project(working_folder())
     limits = limits_of(arguments.max, arguments.min, arguments.max_loss)
-    by = figure_named(arguments.by) if arguments.by else None
+    by = best_of(arguments.by, arguments.max, arguments.min)
     records = [record for path in dict.fromkeys(arguments.files) for record in read_records(path)]
     found = recommend(records, limits, by, _parameters(arguments.at), arguments.model)
     print(as_json(found) if arguments.json else as_text(found, console.width), end="")

@@ -90,10 +90,38 @@ def figure_named(text: str) -> Wanted:
     return Wanted(metric, operation)
 
 
+def best_of(by: str | None, most: Sequence[str], least: Sequence[str]) -> Wanted | None:
+    """The figure to be best in: that of `--by NAME`, or of `--min NAME` and `--max NAME`, which have no bound.
+
+    None where nothing says one. Raises BenchgateError for several, and for the worse direction of a metric.
+    """
+    asked = [("--by", by)] if by else []
+    asked += [(option, text) for option, texts in (("--min", least), ("--max", most)) for text in texts if _bare(text)]
+    if len(asked) > 1:
+        told = " and ".join(f"{option} {name}" for option, name in asked)
+        raise BenchgateError(f"{told}: the best in one figure is chosen; give the others a bound, as --max rss=500MB")
+    for option, name in asked:
+        wanted, better = figure_named(name), {"--min": "lower", "--max": "higher"}.get(option)
+        if better not in (None, wanted.row.better):
+            other = "--max" if option == "--min" else "--min"
+            raise BenchgateError(
+                f"{option} {name}: of {wanted.metric} {wanted.row.better} is better; {other} {name} asks for the best, "
+                f"{option} {name}=VALUE bounds it"
+            )
+        return wanted
+    return None
+
+
+def _bare(text: str) -> bool:
+    return "=" not in text
+
+
 def limits_of(most: Sequence[str], least: Sequence[str], losses: Sequence[str]) -> tuple[Limit, ...]:
     """The limits of `--max NAME=VALUE`, `--min NAME=VALUE` and `--max-loss [NAME=]SHARE`; the accuracy of a loss
-    without a name is "", which is left to the cells. Raises BenchgateError for what is none."""
-    found = [_limit(text, option) for option, texts in (("--max", most), ("--min", least)) for text in texts]
+    without a name is "", which is left to the cells. Raises BenchgateError for what is none. A name without a value is
+    `best_of`'s."""
+    bounds = (("--max", most), ("--min", least))
+    found = [_limit(text, option) for option, texts in bounds for text in texts if not _bare(text)]
     return (*found, *map(_loss, losses))
 
 
@@ -113,9 +141,7 @@ def bound_of(text: str, unit: str, what: str) -> float:
 
 
 def _limit(text: str, option: str) -> Limit:
-    name, sign, bound = text.partition("=")
-    if not sign:
-        raise BenchgateError(f"{option} {text!r} has no bound; write for example {option} rss=500MB")
+    name, _, bound = text.partition("=")
     wanted = figure_named(name)
     return Limit(
         wanted, bound_of(bound, wanted.unit, f"{option} {name}"), option == "--max", f"{option} {name.strip()}"
