@@ -67,6 +67,9 @@ def verdict(name, baseline, now, **options) -> str:
         ("kl_mean", 0.0, 1e-6, "unchanged"),
         ("kl_mean", 0.0, 1.01e-6, "regressed"),
         ("kl_mean", -1e-9, 1e-9, "unchanged"),
+        ("peak_native_bytes", 150e3, 1.2e6, "unchanged"),
+        ("peak_native_bytes", 10e6, 12.2e6, "regressed"),
+        ("peak_native_bytes", 500e6, 526e6, "regressed"),
         ("size_bytes", 1000.0, 1010.0, "unchanged"),
         ("size_bytes", 1000.0, 1011.0, "regressed"),
     ],
@@ -264,7 +267,9 @@ def test_a_record_never_regresses_against_itself(values):
 @given(st.sampled_from(GATED), positive, st.floats(1e-6, 10))
 def test_worse_by_more_than_the_tolerance_always_regresses_and_better_by_as_much_always_improves(name, value, excess):
     row = TABLE[name]
-    room = (row.tolerance if row.absolute else max(row.tolerance * value, row.slack)) + excess * max(value, 1e-3)
+    room = (row.tolerance if row.absolute else max(row.tolerance * value, row.slack)) + excess * max(
+        value, row.slack, 1e-3
+    )
     worse = room if row.better == "lower" else -room
     assert verdict(name, value, value + worse) == "regressed"
     assert verdict(name, value, value - worse) == "improved"
