@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchgate.core import DataError
-from benchgate.core.metrics import GROUPS, Row
+from benchgate.core.metrics import GROUPS, TABLE, Row
 from benchgate.gate.side_by_side.beside_time import METHODS, Peaks, accuracy, memory, size
 
 PEAK = Row("peak_rss_bytes", "B", "lower", "memory", "peak RSS", 0.10)
@@ -38,6 +38,14 @@ def test_peaks(baseline, candidate, kind):
     assert found.fails() == (kind == "regressed")
     assert bool(found.decide) == (kind == "inconclusive")
     assert " B, allowed 0.1 relative" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kind"),
+    [(150e3, 1.2e6, "same"), (1.2e6, 150e3, "same"), (10e6, 12.2e6, "regressed"), (500e6, 526e6, "regressed")],
+)
+def test_one_of_pythons_arenas_more_is_no_finding(before, now, kind):
+    assert memory(TABLE["peak_native_bytes"], Peaks((before,)), Peaks((now,))).kind == kind
 
 
 def test_peaks_that_stay_apart_are_not_asked_for_again():

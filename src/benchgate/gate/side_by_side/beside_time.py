@@ -45,7 +45,7 @@ class Peaks:
 def memory(row: Row, baseline: Peaks, candidate: Peaks) -> Verdict:
     """The verdict on peaks: only where each of the candidate's is beyond what the baseline's largest allows, or none
     beyond what its smallest does. What is between is *inconclusive* and asks for another process of each side."""
-    tolerance = row.tolerance or 0.0
+    tolerance = max(row.tolerance or 0.0, row.slack / _median(baseline))
     change = Change(
         _median(candidate) / _median(baseline) - 1,
         min(candidate.values) / max(baseline.values) - 1,
