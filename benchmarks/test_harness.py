@@ -10,6 +10,7 @@ from benchgate.measuring.in_turn import Limits
 
 SPIN_S = 0.001
 ROUNDS = 700
+TRIES, LEAST_S = 3, 5e-6
 
 
 @pytest.mark.cells(model="null-spin", scheme="none", runtime="null")
@@ -24,9 +25,22 @@ def test_overhead_of_a_millisecond_call(cell):
 @pytest.mark.cells(model="null-spin", scheme="none", runtime="null")
 @pytest.mark.benchmark(max_time=ROUNDS * SPIN_S, min_rounds=ROUNDS)
 def test_cost_of_a_round(cell):
-    """Between one timed call and the next, outside the timer, less than 5 us pass; disturbed, a run does not tell."""
-    result = cell.measure(meters=(), duration_s=SPIN_S)
-    rounds = result.record.metrics["latency_mean_s"].n
-    # pytest-benchmark makes two calls more, one to calibrate and one for the result.
-    beside = result.record.details["rounds_wall_s"] - rounds * result["latency_mean_s"] - 2 * SPIN_S
-    assert beside / rounds < 5e-6 or told(result.record.details.get("disturbed")), beside / rounds
+    """Between one timed call and the next, outside the timer, less than 5 us pass; disturbed, a run does not tell.
+
+    Of three tries the least: whoever has the CPU between two calls only adds, and one who has it for 4 ms is no cost of
+    a round.
+    """
+    assert min(costs(cell)) < LEAST_S
+
+
+def costs(cell):
+    """Seconds a round of each try, until one is small enough, or disturbed so that nothing is told (0)."""
+    for _ in range(TRIES):
+        result = cell.measure(meters=(), duration_s=SPIN_S)
+        rounds = result.record.metrics["latency_mean_s"].n
+        # pytest-benchmark makes two calls more, one to calibrate and one for the result.
+        beside = result.record.details["rounds_wall_s"] - rounds * result["latency_mean_s"] - 2 * SPIN_S
+        cost = 0.0 if told(result.record.details.get("disturbed")) else beside / rounds
+        yield cost
+        if cost < LEAST_S:
+            return
