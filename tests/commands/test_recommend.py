@@ -32,6 +32,16 @@ def test_a_limit_flips_the_winner(files: list[str], capsys: pytest.CaptureFixtur
     assert "would change the answer: --max size=3MB (now 2.5 MB): int8 torch\n" in out
 
 
+def test_the_best_may_be_asked_for_as_the_least(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for wish in (["--by", "size"], ["--min", "size"], ["--by", "latency"]):
+        assert cli.main(["recommend", *files, *wish]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "ship: fp16 torch\n" in said[0]
+    assert "ship: int8 torch\n" in said[2]
+
+
 @pytest.mark.parametrize(
     ("limits", "code"),
     [

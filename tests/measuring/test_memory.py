@@ -16,6 +16,7 @@ import pytest
 from benchgate.core import Unavailable
 from benchgate.machine.budget import Room
 from benchgate.machine.workers import WorkerDied
+from benchgate.measuring import run as running
 from benchgate.measuring.meters import memory
 from benchgate.measuring.meters.base import Apart
 
@@ -106,3 +107,12 @@ def test_what_imports_allocate_is_not_the_models(monkeypatch, tmp_path):
     del sys.modules["large_to_import"]
     assert memory._allocated(cell()) > 50 * MB
     del sys.modules["large_to_import"]
+
+
+def test_the_process_that_weighs_is_told_what_the_timed_one_imported():
+    loaded: Any = SimpleNamespace(of=None, path=Path("artifact"), threads=2)
+    asked: Any = None
+    told = running._apart(loaded, asked).imports
+    # One that is installed, and this one, which is the project's and found by no name elsewhere.
+    assert "pytest" in told
+    assert __name__ not in told

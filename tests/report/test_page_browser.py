@@ -108,6 +108,28 @@ def test_the_page_is_drawn_sorts_and_filters_and_names_do_nothing(tmp_path, brow
     assert browser.requests() == {page}
 
 
+def test_a_runtime_keeps_its_colour_and_names_do_not_cover_each_other(tmp_path, browser):
+    pytest.importorskip("plotly", reason="plotly is not installed; pip install 'benchgate[report]'")
+    order = [("lm", "fp32", "onnx"), ("other", "fp32", "torch"), ("other", "int8", "onnx")]
+    order += [("lm", scheme, "torch") for scheme in ("int8", "bf16", "fp16", "int4", "int2")]
+    cells = [dict(zip(("model", "scheme", "runtime"), one, strict=True), device="cpu") for one in order]
+    records = [a_cell(cell=cell, key=f"t.py::test_it[{'-'.join(cell.values())}]") for cell in cells]
+    write([saved(tmp_path / "a.json", records)], tmp_path / "r.html")
+    browser.ask("/url", url=(tmp_path / "r.html").as_uri())
+    browser.ask("/execute/async", script=DRAWN, args=[])
+    traces = browser.run(
+        "return [...document.querySelectorAll('.plot')].flatMap((plot) => plot.data)"
+        ".map((one) => ({ name: one.name, colour: one.error_x?.color ?? one.error_y?.color, bars: one.marker.color,"
+        " text: one.text, n: one.x.length }))"
+    )
+    bars = {(one["name"], one["bars"]) for one in traces if isinstance(one["bars"], str)}
+    assert sorted(name for name, _ in bars) == ["onnx", "torch"]
+    named = [one for one in traces if one["text"]]
+    # All of "lm" lie on one point: there is room for a name above it and one below.
+    assert sum(bool(text) for one in named for text in one["text"]) == 2 + 2
+    assert sum(one["n"] for one in named) == len(order)
+
+
 def test_nobody_is_shut_out(tmp_path, browser):
     """axe-core finds nothing serious, in the light and in the dark, wide and on a telephone."""
     axe = importlib.util.find_spec("axe_playwright_python")

@@ -96,9 +96,6 @@ def main(argv: Sequence[str]) -> None:
     kind, descriptor, parent = argv[0], int(argv[1]), int(argv[2])
     die_with(parent)
     setup = json.loads(sys.stdin.buffer.read())
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if kind == "worker":
         for name in setup["preload"]:

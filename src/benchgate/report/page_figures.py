@@ -173,8 +173,9 @@ def _told(name: str, metric: Any) -> str:
 
 def trade_offs(rows: Sequence[Row]) -> Iterator[Figure]:
     """Size, accuracy and speed of each model's cells, as `benchgate plot` has them: filled is what no cell beats."""
+    colours = _colours(rows)
     for picture in pareto.pictures(row.record for row in rows):
-        yield _trade_off(picture, _colours(rows))
+        yield _trade_off(picture, colours)
 
 
 def _trade_off(picture: pareto.Picture, colours: Mapping[str, int]) -> Figure:

@@ -100,16 +100,17 @@ def best_of(by: str | None, most: Sequence[str], least: Sequence[str]) -> Wanted
     if len(asked) > 1:
         told = " and ".join(f"{option} {name}" for option, name in asked)
         raise BenchgateError(f"{told}: the best in one figure is chosen; give the others a bound, as --max rss=500MB")
-    for option, name in asked:
-        wanted, better = figure_named(name), {"--min": "lower", "--max": "higher"}.get(option)
-        if better not in (None, wanted.row.better):
-            other = "--max" if option == "--min" else "--min"
-            raise BenchgateError(
-                f"{option} {name}: of {wanted.metric} {wanted.row.better} is better; {other} {name} asks for the best, "
-                f"{option} {name}=VALUE bounds it"
-            )
-        return wanted
-    return None
+    if not asked:
+        return None
+    ((option, name),) = asked
+    wanted = figure_named(name)
+    best = {"lower": "--min", "higher": "--max"}[wanted.row.better]
+    if option not in ("--by", best):
+        raise BenchgateError(
+            f"{option} {name}: of {wanted.metric} {wanted.row.better} is better; {best} {name} asks for the best, "
+            f"{option} {name}=VALUE bounds it"
+        )
+    return wanted
 
 
 def _bare(text: str) -> bool:

@@ -1,8 +1,11 @@
 """Somebody's own model and task, in 15 lines of their own repository, through the plugin."""
 
+import gc
 import json
 
 import pytest
+
+from benchgate.runtimes.torch.runtime import top_operators
 
 pytestmark = pytest.mark.backend("torch")
 
@@ -29,6 +32,8 @@ class Classification:
 
 TESTS = """
 import pytest
+
+from benchgate.runtimes.torch.runtime import top_operators
 
 @pytest.mark.cells(model="spam-mlp", scheme=["fp32", "bf16", "int8-dynamic", "int8-static"], runtime="torch")
 @pytest.mark.parametrize("batch", [3])
@@ -61,3 +66,19 @@ def test_bring_your_own(pytester, monkeypatch):
     assert any(kind.startswith("Int8Tensor") for kind in records["int8-dynamic"]["kernel"]["weights"])
     sizes = {scheme: r["metrics"]["size_memory_bytes"]["value"] for scheme, r in records.items()}
     assert sizes["int8-dynamic"] < sizes["bf16"] < sizes["fp32"] == (64 * 128 + 128 + 128 * 2 + 2) * 4
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_operators_are_told_without_garbage_collection_which_is_then_as_it_was(on, monkeypatch):
+    import torch
+
+    was, meanwhile, told = gc.isenabled(), [], torch.profiler.profile.key_averages
+    monkeypatch.setattr(
+        torch.profiler.profile, "key_averages", lambda profiled: meanwhile.append(gc.isenabled()) or told(profiled)
+    )
+    (gc.enable if on else gc.disable)()
+    try:
+        assert "aten::mm" in top_operators(lambda: torch.ones(64, 64) @ torch.ones(64, 64))
+        assert (meanwhile, gc.isenabled()) == ([False], on)
+    finally:
+        (gc.enable if was else gc.disable)()

@@ -64,7 +64,8 @@ def memory(row: Row, baseline: Peaks, candidate: Peaks) -> Verdict:
 
 
 def _told(row: Row, baseline: float, candidate: float) -> str:
-    return f"{baseline:.10g} -> {candidate:.10g} {row.unit}, allowed {row.tolerance or 0.0:g} relative"
+    least = f", and {row.slack:.10g} {row.unit} in any case" if row.slack else ""
+    return f"{baseline:.10g} -> {candidate:.10g} {row.unit}, allowed {row.tolerance or 0.0:g} relative{least}"
 
 
 def _median(peaks: Peaks) -> float:
