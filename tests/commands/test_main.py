@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 import benchgate
+from benchgate.commands import completing
 from benchgate.commands import main as cli
 from benchgate.core import Metric
 from benchgate.results import Record
@@ -224,6 +227,15 @@ def test_every_verb_has_its_help(verb, capsys):
         cli.main([verb, "--help"])
     assert stopped.value.code == 0
     assert cli.VERBS[verb].split()[0] in capsys.readouterr().out
+
+
+def test_what_completion_knows_by_its_placeholder_is_a_placeholder_of_a_verb():
+    """A placeholder that is written otherwise in a verb is no longer completed, and nothing says so."""
+    parsers = {verb: argparse.ArgumentParser() for verb in cli.VERBS}
+    for verb, parser in parsers.items():
+        import_module(f"benchgate.commands.{verb}").add_arguments(parser)
+    found = {str(action.metavar) for parser in parsers.values() for action in parser._actions}
+    assert found >= completing.NAMES.keys()
 
 
 def test_gate_in_a_subfolder_reads_the_projects_rows_and_tolerances(base, tmp_path, capsys, monkeypatch):

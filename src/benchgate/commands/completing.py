@@ -36,7 +36,7 @@ NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
     "RUNTIME": lambda: runtimes,
     "DEVICE": _devices,
     "METRIC": _metrics,
-    "METRIC=VALUE": lambda: (f"{name}=" for name in _metrics()),
+    "METRIC[=VALUE]": lambda: (f"{name}=" for name in _metrics()),
 }
 
 
