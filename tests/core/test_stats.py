@@ -129,6 +129,28 @@ def test_quantiles_are_those_of_scipys_distributions(probability, df):
     assert stats.normal(probability) == pytest.approx(float(norm.ppf(probability)), rel=1e-6, abs=1e-6)
 
 
+@given(st.floats(0.001, 0.999), st.integers(0, 30_000))
+def test_a_percentiles_ranks_are_those_of_scipys_binomial_distribution(q, more):
+    from scipy.special import bdtr
+
+    needed = stats.samples_needed(q)
+    assert bdtr(needed - 2, needed, q) >= stats.TAIL_CONFIDENCE
+    assert needed == 2 or bdtr(needed - 3, needed - 1, q) < stats.TAIL_CONFIDENCE
+    n = needed + more
+    cumulative = bdtr(range(n), n, q)
+    found = stats.percentile(range(1, n + 1), q)
+    assert found.high == int(cumulative.searchsorted(0.975)) + 1
+    assert (found.low or 0) == int(cumulative.searchsorted(0.025, side="right"))
+
+
+@pytest.mark.parametrize("df", [1001, 1500, 10_000, 10**6])
+@pytest.mark.parametrize("probability", [0.001, 0.01, 0.5, 0.6, 0.975, 0.995, 0.9999])
+def test_beyond_the_series_students_t_is_scipys_to_nine_digits(probability, df):
+    from scipy.special import stdtrit
+
+    assert stats.student_t(probability, df) == pytest.approx(float(stdtrit(df, probability)), rel=1e-9, abs=1e-9)
+
+
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_proportion_is_scipys(trial):
     from scipy.stats import binomtest
@@ -142,8 +164,8 @@ def test_a_share_of_more_than_all_is_refused():
         stats.proportion(6, 5)
 
 
-def test_a_measured_cell_needs_no_scipy_stats():
-    """It takes half a second and 50 MB in each process."""
+def test_a_measured_cell_needs_no_scipy():
+    """Its statistics take half a second and 50 MB in each process."""
     told = "import sys; from benchgate.core import stats; stats.mean([1, 2]); stats.proportion(1, 2)\n"
-    told += "stats.percentile(range(700), 0.99); sys.exit('scipy.stats' in sys.modules)"
+    told += "stats.percentile(range(700), 0.99); sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0
