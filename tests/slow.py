@@ -23,6 +23,7 @@ FILES = (
     "measuring/test_evaluate.py",
     "pytest_plugin/test_against.py",
     "pytest_plugin/test_bad_surroundings.py",
+    "pytest_plugin/test_base_install.py",
     "pytest_plugin/test_changed_content.py",
     "pytest_plugin/test_collecting.py",
     "pytest_plugin/test_data_fixtures.py",

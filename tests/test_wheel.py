@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -40,3 +41,11 @@ def test_all_files_of_the_package_are_in_it(wheel):
 def test_they_are_what_they_are_here(wheel):
     name = "benchgate/tasks/causal_lm/cloze.jsonl"
     assert wheel.read(name) == (ROOT / "src" / name).read_bytes()
+
+
+def test_who_installs_it_alone_gets_nothing_large(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    lines = [line for line in wheel.read(name).decode().splitlines() if line.startswith("Requires-Dist:")]
+    alone = {re.split(r"[^\w-]", line.split()[1])[0] for line in lines if "extra ==" not in line}
+    assert {"numpy", "scipy", "unearth", "torch"}.isdisjoint(alone)
+    assert {"pytest", "memray"} <= alone

@@ -19,9 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import Model, Runtime, Scheme, Task, contracts, runtimes, schemes, support, tasks
+from benchgate.core.arrays import np
 from benchgate.core.contracts import ContractBroken, demand, leaves, numbers
 from benchgate.core.transformed import for_build, for_load
 from benchgate.machine.packages import missing_packages

@@ -15,6 +15,7 @@ from benchgate import registration
 from benchgate.commands.cells import parse_cell
 from benchgate.core import BenchgateError, Cell, Unavailable, operations
 from benchgate.executors.collected import Collected, cells_of_tests
+from benchgate.gate.numbers import need
 from benchgate.gate.side_by_side import calibrate as engine
 from benchgate.gate.side_by_side.calibrated import Calibrated, file_of, keep, read
 from benchgate.gate.side_by_side.pairs import Crew, Side
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             raise BenchgateError("nothing is calibrated on this machine; run `benchgate calibrate`")
         _print(found, console)
         return 0
+    need("benchgate calibrate")
     effort = engine.Effort(arguments.zygotes, arguments.pairs, arguments.trials, arguments.seed)
     found = []
     with _wanted(arguments, root) as wanted:

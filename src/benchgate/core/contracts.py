@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchgate.core.arrays import np
 from benchgate.core.errors import BenchgateError
 from benchgate.core.metrics import TABLE, refusal
 from benchgate.core.operations import Operation, default_inputs, operations

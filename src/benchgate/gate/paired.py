@@ -7,16 +7,16 @@ the examples on which the models disagree carry information about the difference
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from benchgate.core import DataError
 from benchgate.core.metrics import row_of
-from benchgate.core.stats import Estimate, normal
+from benchgate.core.stats import Estimate, crossing, normal
 from benchgate.gate.comparable import comparable, data_of
+from benchgate.gate.numbers import need
 from benchgate.results import Record
 
 ALPHA = 0.05
@@ -94,13 +94,11 @@ def mcnemar(before: Sequence[float], after: Sequence[float]) -> McNemar:
     """
     first, second = _hits(before), _hits(after)
     _check(len(first), len(second))
-    both = int((first & second).sum())
-    lost, gained = int((first & ~second).sum()), int((~first & second).sum())
-    if lost + gained == 0:
-        return McNemar(len(first), both, 0, 0, 1.0)
-    from scipy.stats import binomtest
-
-    return McNemar(len(first), both, lost, gained, float(binomtest(lost, lost + gained, 0.5).pvalue))
+    counts = Counter(zip(first, second, strict=True))
+    lost, gained = counts[True, False], counts[False, True]
+    # Both tails of the binomial distribution with probability 1/2, exactly; where they meet they are everything.
+    tail = sum(math.comb(lost + gained, k) for k in range(min(lost, gained) + 1))
+    return McNemar(len(first), counts[True, True], lost, gained, min(1.0, tail / 2 ** (lost + gained - 1)))
 
 
 def bootstrap_difference(
@@ -109,8 +107,11 @@ def bootstrap_difference(
     """Mean of after - before with the 95 % BCa bootstrap interval over examples (Efron 1987), seeded.
 
     For hits (0 or 1) and for log losses alike. No interval for fewer than 2 examples; where all differences are equal
-    it is that single value.
+    it is that single value. Raises Unavailable without numpy and scipy.
     """
+    need("the bootstrap of paired scores")
+    import numpy as np
+
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     _check(len(first), len(second))
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
@@ -167,13 +168,13 @@ def ratio_score(test: McNemar, ratio: float) -> float:
 
 def ratio_interval(test: McNemar) -> tuple[float, float]:
     """The 95 % interval of accuracy after / accuracy before: all ratios that `ratio_score` does not reject."""
-    from scipy.optimize import brentq
-
     z = normal(1 - ALPHA / 2)
     value = (test.both + test.gained) / (test.both + test.lost)
     least, most = 1e-9, 1e9
-    low = 0.0 if ratio_score(test, least) <= z else brentq(lambda r: ratio_score(test, r) - z, least, max(value, least))
-    return float(low), float(brentq(lambda r: ratio_score(test, r) + z, max(value, least), most))
+    # The score falls as the ratio rises, and is 0 at the ratio that was seen.
+    seen = max(value, least)
+    low = 0.0 if ratio_score(test, least) <= z else crossing(lambda r: ratio_score(test, r) < z, least, seen)
+    return low, crossing(lambda r: ratio_score(test, r) < -z, seen, most)
 
 
 def judge(before: Sequence[float], after: Sequence[float], share: float, metric: str = "top1") -> Verdict:
@@ -239,11 +240,10 @@ def check_same_data(first: Record, second: Record, metric: str) -> None:
         )
 
 
-def _hits(values: Sequence[float]) -> np.ndarray:
-    found = np.asarray(values, dtype=np.float64)
-    if not np.isin(found, (0.0, 1.0)).all():
+def _hits(values: Sequence[float]) -> list[bool]:
+    if not set(map(float, values)) <= {0.0, 1.0}:
         raise DataError("McNemar's test compares hits, 0 or 1 for each example; compare other scores by their mean")
-    return found.astype(bool)
+    return [bool(value) for value in values]
 
 
 def _check(first: int, second: int) -> None:

@@ -149,7 +149,7 @@ def _called(subject: Subject, asking: Asking, loading: float, load_s: float) -> 
     device = asking.of.device
     private: list[int] = []
     first_call_s, seconds = timed(subject.work, device.synchronize, lambda: _note_private(private))
-    # At once: the statistics import scipy, whose pages would be taken for the calls'.
+    # At once: what is computed next has pages of its own.
     memory = _peak(device)
     parts, absent = _by_part(device, loading)
     found, missing = latency_metrics(seconds)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from benchgate.core import BenchgateError, DataError, parse_seconds
+from benchgate.gate.numbers import need
 from benchgate.gate.side_by_side.answers import CellAnswer, GateAnswers
 from benchgate.pytest_plugin import matrix
 from benchgate.pytest_plugin.cell_hooks import CellHooks
@@ -38,6 +39,7 @@ def register(config: pytest.Config) -> None:
     option = config.option
     try:
         _refuse_apart(config.invocation_params.args)
+        need("the gate side by side")
         if option.gate_confirm is not None:
             if option.gate_against is not None:
                 raise DataError("--gate-confirm and --gate-against: give one of them; the second measures all cells")

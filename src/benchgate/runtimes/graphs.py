@@ -9,9 +9,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError
+from benchgate.core.arrays import np
 
 
 def parts(inputs: Any) -> list[Any]:

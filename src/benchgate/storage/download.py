@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from benchgate.core import BenchgateError
+from benchgate.machine.packages import missing_packages
 from benchgate.storage.cache import explained, locked, need_space
 
 if TYPE_CHECKING:
@@ -116,7 +117,12 @@ def target_name(url: str) -> str:
 
 
 def http_client(**options: Any) -> Fetcher:
-    """A client that also reads file:// URLs (local mirrors), with the environment's proxies and certificates."""
+    """A client that also reads file:// URLs (local mirrors), with the environment's proxies and certificates.
+
+    Raises FetchError without `unearth`.
+    """
+    if hint := missing_packages({"unearth": "fetch"}):
+        raise FetchError(hint)
     from unearth.fetchers import PyPIClient
 
     hooks = {"response": [_check_redirect]}

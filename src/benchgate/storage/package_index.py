@@ -96,11 +96,11 @@ def _unquoted(value: str) -> str:
 
 def find(project: str, version: str, sdist: bool, settings: IndexSettings) -> tuple[str, str | None, Any]:
     """(url, sha256 where the index tells it, HTTP client) of the wheel or sdist. Raises FetchError when not found."""
+    client: Any = http_client(trusted_hosts=settings.trusted_hosts, **settings.client)
     import httpx2
     from unearth import PackageFinder
     from unearth.errors import UnpackError
 
-    client: Any = http_client(trusted_hosts=settings.trusted_hosts, **settings.client)
     finder = PackageFinder(
         client,
         index_urls=[] if settings.no_index else [settings.index_url, *settings.extra_index_urls],

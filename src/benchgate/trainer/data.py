@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError
+from benchgate.core.arrays import np
 from benchgate.tasks.text2text.codec import PAD_ID, Codec
 from benchgate.tasks.text2text.decoding import FixedLimits, pad
 from benchgate.tasks.text2text.rewrites import Rewrites

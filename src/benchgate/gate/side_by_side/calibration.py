@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError
+from benchgate.core.arrays import np
 from benchgate.core.stats import chi_square
 from benchgate.gate.side_by_side.rule import CLIP_SD, COST_OF_CENTRE, Noise
 from benchgate.gate.side_by_side.statistic import MAD_TO_SD

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from benchgate.gate.numbers import need
 from benchgate.gate.side_by_side.pairs import PLAN, Crew, Pairs, Plan, Side, SideBroke, Team
 from benchgate.gate.side_by_side.rule import ASSUMED, RULE, Noise, Rule
 from benchgate.gate.side_by_side.statistic import Pair
@@ -31,7 +32,10 @@ class Setup:
 
 
 class Comparison:
-    """A comparison, pair by pair. Close it afterwards; `pause` ends its processes until the next pair."""
+    """A comparison, pair by pair. Close it afterwards; `pause` ends its processes until the next pair.
+
+    Raises Unavailable without numpy and scipy.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Comparison:
         crew: Callable[[Side, int], Team] = Crew,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        need("side by side")
         self._setup, self._clock = setup, clock
         self.seed = random.SystemRandom().getrandbits(32) if setup.seed is None else setup.seed
         self._crews = (crew(baseline, self.seed), crew(candidate, self.seed))
@@ -130,7 +135,8 @@ def side_by_side(
         budget_s: after so many seconds no further pair is begun, and what is open then is *inconclusive*.
         on_pair: is shown each pair, those that are dropped too.
 
-    Raises Unavailable where a side cannot be sent to a process. A side that dies, hangs or raises is a verdict.
+    Raises Unavailable where a side cannot be sent to a process, or without numpy and scipy. A side that dies, hangs or
+    raises is a verdict.
 
     Example::
 

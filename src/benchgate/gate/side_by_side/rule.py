@@ -20,9 +20,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from benchgate.core import DataError
+from benchgate.core.arrays import np
 from benchgate.core.stats import student_t
 
 Look = Literal["slower", "faster", "same", "open"]

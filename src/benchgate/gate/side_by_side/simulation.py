@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import stats
+from benchgate.core.arrays import np
 from benchgate.core.stats import Estimate
 from benchgate.gate.side_by_side.rule import FASTER, OPEN, RULE, SAME, SLOWER, Noise, Rule, one_test
 

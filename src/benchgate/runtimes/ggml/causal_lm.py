@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from benchgate.core import DataError, InvalidOutput, Model
+from benchgate.core.arrays import np
 from benchgate.runtimes.ggml.files import read
 from benchgate.runtimes.ggml.library import MAX_SEQUENCES, XLLAMACPP, Library
 

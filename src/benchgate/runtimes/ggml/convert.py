@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError
+from benchgate.core.arrays import np
 from benchgate.runtimes.ggml.mix import Shape
 
 Tensors = Iterator[tuple[str, np.ndarray]]

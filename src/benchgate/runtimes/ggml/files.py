@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, Scheme
+from benchgate.core.arrays import np
 from benchgate.runtimes.ggml.convert import Converted
 from benchgate.runtimes.ggml.header import AGAIN, check
 from benchgate.runtimes.ggml.library import Library

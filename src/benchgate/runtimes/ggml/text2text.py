@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, InvalidOutput
+from benchgate.core.arrays import np
 from benchgate.runtimes.ggml.causal_lm import describe, open_model
 from benchgate.runtimes.ggml.convert import Converted, convert
 from benchgate.runtimes.ggml.library import MAX_SEQUENCES, Library

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from benchgate.core.arrays import np
 from benchgate.runtimes.torch.causal_lm import TorchLMSession
 from benchgate.runtimes.torch.runtime import weights_bytes
 

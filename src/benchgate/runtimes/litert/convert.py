@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, Model, Runtime, Scheme, Unavailable, support, tasks
+from benchgate.core.arrays import np
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.graphs import first_line, parts, quiet
 from benchgate.runtimes.litert import from_onnx

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import benchgate.runtimes.litert.rows  # noqa: F401  its support
 from benchgate.core import DataError, Model, Runtime, Scheme, Session, Unavailable, runtimes, support
+from benchgate.core.arrays import np
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.graphs import first_line, parts, quiet
 from benchgate.runtimes.litert.session import FILE, Opened, laid_out

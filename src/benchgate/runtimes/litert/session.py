@@ -10,9 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, InvalidOutput, Model
+from benchgate.core.arrays import np
 from benchgate.machine import workers
 from benchgate.runtimes.graphs import fed, first_line
 from benchgate.storage.reading import reading

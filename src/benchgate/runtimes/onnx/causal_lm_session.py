@@ -10,9 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, Model
+from benchgate.core.arrays import np
 from benchgate.runtimes.graphs import first_line
 from benchgate.runtimes.onnx.causal_lm import CONTEXT_LIMIT, DEQUANTISES, MATMUL, cache_names
 from benchgate.runtimes.onnx.session import FILE, OnnxGraph, Opened

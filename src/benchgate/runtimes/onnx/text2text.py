@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import Runtime, Scheme, Unavailable, support
+from benchgate.core.arrays import np
 from benchgate.machine.packages import missing_packages
 from benchgate.runtimes.onnx.session import Opened
 from benchgate.tasks.text2text.stepped import SteppedSession

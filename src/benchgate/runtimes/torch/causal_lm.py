@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from benchgate.core.arrays import np
 from benchgate.runtimes.torch.runtime import TorchSession
 
 

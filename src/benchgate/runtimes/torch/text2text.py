@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
+from benchgate.core.arrays import np
 from benchgate.runtimes.torch.runtime import TorchSession
 from benchgate.tasks.text2text import decoding
 from benchgate.tasks.text2text.task import State, Text2TextModel

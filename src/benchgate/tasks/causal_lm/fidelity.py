@@ -12,9 +12,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, InvalidOutput, Metric
+from benchgate.core.arrays import np
 from benchgate.core.metrics import metric
 from benchgate.core.stats import student_t
 from benchgate.storage.download import progress
@@ -24,7 +23,7 @@ from benchgate.tasks.causal_lm.session import LMSession
 # Rows of logits in one chunk of the arithmetic: 256 of 49,152 in float64 are 100 MB.
 ROWS = 256
 # Bins of the KL histogram, 1 % apart: the percentile is exact to that, whatever the number of tokens.
-EDGES = np.geomspace(1e-10, 1e4, math.ceil(14 * math.log(10) / math.log(1.01)) + 1)
+LEAST, MOST, STEP = 1e-10, 1e4, 1.01
 
 
 class Fidelity:
@@ -38,7 +37,8 @@ class Fidelity:
         # Sums over passages of [tokens, KL, agreements, log-loss change], and of the products of each two of them.
         self._sums = np.zeros(4)
         self._products = np.zeros((4, 4))
-        self._histogram = np.zeros(len(EDGES) + 1, dtype=np.int64)
+        self._edges = np.geomspace(LEAST, MOST, math.ceil(math.log(MOST / LEAST) / math.log(STEP)) + 1)
+        self._histogram = np.zeros(len(self._edges) + 1, dtype=np.int64)
 
     def add(self, reference: np.ndarray, compressed: np.ndarray, following: Sequence[int], where: str) -> None:
         """One passage: logits [tokens, vocabulary] of both models, and the token that follows each position.
@@ -59,7 +59,7 @@ class Fidelity:
             rows, ids = np.arange(len(p)), np.asarray(following[part])
             agreed = (p.argmax(axis=1) == q.argmax(axis=1)).sum()
             passage += [len(p), kl.sum(), agreed, (p[rows, ids] - q[rows, ids]).sum()]
-            np.add.at(self._histogram, np.searchsorted(EDGES, kl), 1)
+            np.add.at(self._histogram, np.searchsorted(self._edges, kl), 1)
         self.passages, self.tokens = self.passages + 1, self.tokens + len(following)
         self._sums += passage
         self._products += np.outer(passage, passage)
@@ -82,7 +82,7 @@ class Fidelity:
         """Upper edge of the bin that holds the 99th percentile by nearest rank."""
         rank = math.ceil(0.99 * self.tokens)
         index = int(np.searchsorted(np.cumsum(self._histogram), rank))
-        return float(EDGES[min(index, len(EDGES) - 1)])
+        return float(self._edges[min(index, len(self._edges) - 1)])
 
     def _ratio(self, column: int) -> tuple[float, float | None, float | None]:
         """Sum of a column over sum of tokens, with the ratio estimator's 95 % t interval over passages (Cochran,

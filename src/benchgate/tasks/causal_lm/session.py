@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-
 from benchgate.core import Session
+from benchgate.core.arrays import np
 
 
 class LMSession(Session, Protocol):

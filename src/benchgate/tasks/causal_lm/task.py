@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from benchgate.core import DataError, InvalidOutput, Lapped, Metric, TooLarge, Work, stats, tasks
+from benchgate.core.arrays import np
 from benchgate.core.metrics import metric
 from benchgate.core.shards import WHOLE, Answers, Shard
 from benchgate.storage.download import progress

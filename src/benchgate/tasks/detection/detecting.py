@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, Session
+from benchgate.core.arrays import np
 from benchgate.tasks.detection.boxes import Array, as_arrays, suppress
 from benchgate.tasks.detection.data import DetectionData, Exclusion
 from benchgate.tasks.detection.images import Fit, prepare, read_image

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 from benchgate.core import DataError, Unavailable
+from benchgate.core.arrays import np
 from benchgate.machine.packages import missing_packages
 from benchgate.storage.reading import reading
 from benchgate.tasks.detection.boxes import Array

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 from benchgate.core import DataError, Lapped, Session, Work
+from benchgate.core.arrays import np
 from benchgate.tasks.detection.boxes import Array, check_finite
 from benchgate.tasks.detection.detecting import postprocess, sample_images
 from benchgate.tasks.detection.images import prepare

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import Unavailable
+from benchgate.core.arrays import np
 from benchgate.core.stats import NORMAL_95
 from benchgate.machine.packages import missing_packages
 from benchgate.tasks.detection.boxes import Array

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from benchgate.core import DataError, Metric, Session, Work, tasks
+from benchgate.core.arrays import np
 from benchgate.core.metrics import metric
 from benchgate.core.shards import Answers, Shard
 from benchgate.tasks.detection.boxes import Array

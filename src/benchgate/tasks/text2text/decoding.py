@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
-import numpy as np
-
 from benchgate.core import DataError, InvalidOutput
+from benchgate.core.arrays import np
 
 
 class Decoding(Protocol):

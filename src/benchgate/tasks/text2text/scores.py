@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from benchgate.core import DataError, Metric, Unavailable, stats
+from benchgate.core.arrays import np
 from benchgate.core.metrics import metric
 from benchgate.core.stats import Estimate
 from benchgate.machine.packages import missing_packages
