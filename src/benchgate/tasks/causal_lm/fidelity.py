@@ -53,12 +53,10 @@ class Fidelity:
         passage = np.zeros(4)
         for start in range(0, len(following), ROWS):
             part = slice(start, start + ROWS)
-            p, q = _log_softmax(reference[part], where), _log_softmax(compressed[part], where)
-            # Never negative but for rounding.
-            kl = (np.exp(p) * (p - q)).sum(axis=1).clip(min=0)
-            rows, ids = np.arange(len(p)), np.asarray(following[part])
-            agreed = (p.argmax(axis=1) == q.argmax(axis=1)).sum()
-            passage += [len(p), kl.sum(), agreed, (p[rows, ids] - q[rows, ids]).sum()]
+            ours, theirs, ids = reference[part], compressed[part], np.asarray(following[part])
+            agreed = (ours.argmax(axis=1) == theirs.argmax(axis=1)).sum()
+            kl, change = _divergence(ours, theirs, ids, where)
+            passage += [len(ids), kl.sum(), agreed, change.sum()]
             np.add.at(self._histogram, np.searchsorted(self._edges, kl), 1)
         self.passages, self.tokens = self.passages + 1, self.tokens + len(following)
         self._sums += passage
@@ -122,10 +120,26 @@ def _sequences(model: Any, data: Passages, limit: int) -> Iterator[tuple[str, li
         yield f"{data.name}, passage {index}", tokens[:-1], tokens[1:]
 
 
-def _log_softmax(logits: np.ndarray, where: str) -> np.ndarray:
+def _divergence(reference: np.ndarray, compressed: np.ndarray, ids: np.ndarray, where: str) -> tuple[Any, Any]:
+    """(KL of each row, the reference's log probability of its `id` less the compressed model's); both [rows], in nats.
+
+    Over the vocabulary the sum of P (log P - log Q) is that of P (x - y) less log Z_P plus log Z_Q, x and y the logits
+    less their peak: one exponential of each logit, and no array beside the four.
+    """
+    x, p = _exponentials(reference, where)
+    y, q = _exponentials(compressed, where)
+    z_p, z_q, rows = p.sum(axis=1), q.sum(axis=1), np.arange(len(ids))
+    log_z = np.log(z_p) - np.log(z_q)
+    x -= y
+    # Never negative but for rounding.
+    kl = (np.einsum("ij,ij->i", p, x) / z_p - log_z).clip(min=0)
+    return kl, x[rows, ids] - log_z
+
+
+def _exponentials(logits: np.ndarray, where: str) -> tuple[Any, Any]:
+    """(logits less their row's peak, the exponentials of those), float64."""
     if not np.isfinite(logits).all():
         raise InvalidOutput(f"{where}: {int((~np.isfinite(logits)).sum())} of {logits.size} logits are NaN or infinite")
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_z = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    found: np.ndarray = shifted - log_z
-    return found
+    shifted = logits.astype(np.float64)
+    shifted -= logits.max(axis=1, keepdims=True)
+    return shifted, np.exp(shifted)
