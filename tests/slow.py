@@ -45,6 +45,7 @@ FILES = (
     "pytest_plugin/test_resume.py",
     "pytest_plugin/test_silent.py",
     "pytest_plugin/test_stored_times.py",
+    "report/test_page_browser.py",
     "runtimes/test_text2text.py",
     "runtimes/torch/test_causal_lm.py",
     "serving/test_request.py",
