@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,15 +11,19 @@ import pytest
 from benchgate.commands import calibrate as verb
 from benchgate.commands.main import main
 from benchgate.core import Cell, DataError, Work, operations, runtimes, tasks
+from benchgate.executors import team
 from benchgate.executors.collected import Collected
 from benchgate.gate.side_by_side import calibrate as engine
 from benchgate.gate.side_by_side.calibrated import file_of, read
 from benchgate.gate.side_by_side.pairs import Crew, Side
 from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.workloads import WORKLOADS
+from benchgate.machine.devices import devices
 from benchgate.machine.fingerprint import fingerprint
 from benchgate.storage.project import working_folder
 from tests.gate.side_by_side.test_calibrate import calibrated
+
+ECHO = Cell("echo", "fp32", "echo", "cpu")
 
 
 @pytest.fixture
@@ -100,20 +105,35 @@ def test_a_cell_is_loaded_begun_and_prepared_before_each_call(measured, monkeypa
     work = Work(
         call=lambda: done.append("call"), begin=lambda: done.append("begin"), prepare=lambda: done.append("prepare")
     )
-    monkeypatch.setattr(verb, "prepare", lambda loaded, operation, params, rounds: SimpleNamespace(work=work))
-    loaded = verb.load_cell(Cell("echo", "fp32", "echo", "cpu"), "any", 1, working_folder())
+    monkeypatch.setattr(team.running, "prepare", lambda *asked: SimpleNamespace(work=work))
+    loaded = verb.load_cell(ECHO, "any", 1, working_folder())
     assert isinstance(loaded, Prepared)
-    # What prepares is not timed: whoever times does it before each call.
+    assert loaded.watch is None
+    # Its first call was checked. What prepares is not timed: whoever times does it before each call.
+    assert done == ["begin", "prepare", "call"]
     loaded.prepare()
     loaded.call()
-    assert done == ["begin", "prepare", "call"]
+    assert done[3:] == ["prepare", "call"]
+
+
+def test_on_a_device_that_works_on_its_own_a_call_ends_when_the_device_has_done_it(measured, monkeypatch):
+    done: list[str] = []
+    work = Work(call=lambda: done.append("call"))
+    monkeypatch.setattr(team.running, "prepare", lambda *asked: SimpleNamespace(work=work))
+    device = replace(devices["cpu"], synchronize=lambda: done.append("waited"), watch=lambda: None)
+    of = verb.resolve(ECHO)
+    monkeypatch.setattr(verb, "resolve", lambda cell: replace(of, device=device))
+    loaded = verb.load_cell(ECHO, "any", 1, working_folder())
+    assert isinstance(loaded, Prepared)
+    assert (loaded.prepare, loaded.watch) == (None, device.watch)
+    done.clear()
+    loaded.call()
+    assert done == ["call", "waited"]
 
 
 def test_a_cell_without_inputs_of_its_own_is_refused(measured):
     with pytest.raises(DataError, match="no queries to time it on"):
-        verb.load_cell(
-            Cell("echo", "fp32", "echo", "cpu"), next(iter(operations(tasks["text2text"]))), 1, working_folder()
-        )
+        verb.load_cell(ECHO, next(iter(operations(tasks["text2text"]))), 1, working_folder())
 
 
 def test_a_cell_that_cannot_run_here_says_why(measured, capsys, monkeypatch):

@@ -15,6 +15,7 @@ from benchgate import registration
 from benchgate.commands.cells import parse_cell
 from benchgate.core import BenchgateError, Cell, Unavailable, operations
 from benchgate.executors.collected import Collected, cells_of_tests
+from benchgate.executors.team import loaded_call
 from benchgate.gate.numbers import need
 from benchgate.gate.side_by_side import calibrate as engine
 from benchgate.gate.side_by_side.calibrated import Calibrated, file_of, keep, read
@@ -23,8 +24,7 @@ from benchgate.gate.side_by_side.rule import RULE
 from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.workloads import WORKLOADS
 from benchgate.machine.fingerprint import fingerprint
-from benchgate.measuring.run import prepare, resolve
-from benchgate.measuring.timing import Loop
+from benchgate.measuring.run import resolve
 from benchgate.report.grid import Grid, rendered
 from benchgate.storage.project import working_folder
 
@@ -136,11 +136,7 @@ def _operations(cell: Cell, threads: int, root: Path) -> Mapping[str, Side]:
 def load_cell(cell: Cell, operation: str, threads: int, root: Path) -> Callable[[], Any] | Prepared:
     """Return the call of one operation of a cell, loaded in this process, on the task's own inputs."""
     registration.load_project(root)
-    work = prepare(resolve(cell).load(threads), operation, {}, Loop()).work
-    if work.begin is not None:
-        work.begin()
-    call = work.started()
-    return call if work.prepare is None else Prepared(call, work.prepare)
+    return loaded_call(resolve(cell), operation, {}, None, threads)
 
 
 def _print(found: list[Calibrated], console: Console) -> None:

@@ -131,7 +131,8 @@ def _proved(
     """Runs in a worker: load, call once, and tell what that took."""
     cell, call = loaded(of, operation, params, inputs, threads)
     if isinstance(call, Prepared):
-        call.prepare()
+        if call.prepare is not None:
+            call.prepare()
         call = call.call
     call()
     facts = {"threads": str(threads), **{f"kernel {name}": str(value) for name, value in cell.session.kernel.items()}}

@@ -78,7 +78,8 @@ def loaded(
     if work.check is not None:
         work.check(first.output if isinstance(first, Lapped) else first)
     timed = call if synchronize is None else partial(_waited, call, synchronize)
-    return cell, timed if work.prepare is None else Prepared(timed, work.prepare)
+    around = Prepared(timed, work.prepare, of.device.watch)
+    return cell, timed if around == Prepared(timed) else around
 
 
 def _waited(call: Callable[[], Any], synchronize: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from benchgate.core import DataError
 from benchgate.gate.side_by_side.statistic import (
     CORRECTED,
     CPU,
+    DEVICE,
     WALL,
     hodges_lehmann,
     p25,
@@ -149,3 +150,31 @@ def test_a_pair_tells_how_its_blocks_scatter():
     wide = [a_block([math.exp(x)]) for x in (-0.2, 0.0, 0.2)]
     assert pair_of(at, [a_block([1.0])] * 3, 0).block_sd == pytest.approx(0.0)
     assert pair_of(at, wide, 0).block_sd == pytest.approx(1.4826 * 0.1)
+
+
+def test_where_a_device_computes_the_wall_decides_and_its_own_time_is_beside_it():
+    """It works on while the thread queues: the delay is not in the wall, and must not be taken out of it."""
+    baseline = [a_block([0.010] * 4, device=(0.008,) * 4)]
+    candidate = [a_block([0.011] * 4, delay=(0.001,) * 4, device=(0.0088,) * 4)]
+    found = shifts(baseline, candidate)
+    assert found == {WALL: pytest.approx(math.log(1.1)), DEVICE: pytest.approx(math.log(1.1))}
+
+
+def test_events_of_a_call_that_is_too_short_for_them_say_nothing():
+    baseline = [a_block([0.010] * 4, device=(0.008,) * 4)]
+    assert shifts(baseline, [a_block([0.010] * 4, device=(0.0, 0.008, 0.008, 0.008))]).keys() == {WALL}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (("power cap",), (), "the device was slowed by power cap (baseline), nothing (candidate)"),
+        ((), ("a", "b"), "the device was slowed by nothing (baseline), a, b (candidate)"),
+        (("power cap",), ("thermal",), ""),
+        (None, None, ""),
+        ((), (), ""),
+    ],
+)
+def test_a_pair_of_which_one_side_ran_on_a_slowed_device_is_dropped(ours, theirs, said):
+    blocks = [[a_block([0.010] * 4, device=(0.008,) * 4, slowed=slowed)] for slowed in (ours, theirs)]
+    assert unequally_disturbed(*blocks) == said

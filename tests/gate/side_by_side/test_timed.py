@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from benchgate.gate.side_by_side import timed
+from benchgate.machine.gpu import DeviceTaken
 from benchgate.machine.neighbours import Counters
 
 
@@ -128,3 +129,46 @@ def test_what_is_prepared_before_each_call_is_not_timed():
     assert found.calls == 1
     assert set(done[::2]) == {"prepare"}
     assert set(done[1::2]) == {"call"}
+
+
+def test_the_devices_own_time_of_each_round_is_kept_and_what_slowed_it(script):
+    taken, log = iter(range(1, 99)), []
+
+    def watch():
+        log.append("begun")
+
+        def ended():
+            log.append("ended")
+            return DeviceTaken(next(taken) * 0.010, ())
+
+        return ended
+
+    timed.begin(lambda: timed.Prepared(lambda: (log.append("call"), script.work(0.020)), watch=watch))
+    assert "begun" not in log
+    log.clear()
+    block = timed.block(0.0399)
+    assert log == ["begun", "call", "ended"] * 2
+    assert (block.wall, block.device) == (pytest.approx((0.020, 0.020)), pytest.approx((0.010, 0.020)))
+    assert block.slowed == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "slowed"),
+    [
+        ([("power cap",), ()], ("power cap",)),
+        ([("thermal",), ("power cap",)], ("power cap", "thermal")),
+        ([(), ()], ()),
+        ([None, ("power cap",)], None),
+    ],
+)
+def test_what_slowed_the_device_in_a_block_is_all_that_did_in_its_rounds(script, told, slowed):
+    answers = iter(told)
+    watch = lambda: lambda: DeviceTaken(0.010, next(answers))  # noqa: E731
+    timed.begin(lambda: timed.Prepared(lambda: script.work(0.020), watch=watch))
+    assert timed.block(0.0399).slowed == slowed
+
+
+def test_without_a_clock_of_its_own_a_device_has_no_time_of_its_own(script):
+    begun(lambda: script.work(0.020))
+    block = timed.block(0.0399)
+    assert (block.device, block.slowed) == (None, None)

@@ -6,6 +6,9 @@ the median (Hodges & Lehmann 1963): neither a slow round nor a slow block moves 
 For work on one thread the statistic that decides is wall time minus run-queue delay: sleep, locks and IO count, the
 time that the thread was ready and another process had the CPU does not. CPU time is secondary, and where calls do not
 burn CPU all the time, or other threads work too, there is none.
+
+Where a device computes, the wall decides and the device's own time is secondary: it works on while the thread waits for
+a CPU, and what would be taken out of the wall was not added to it.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ from typing import Literal
 from benchgate.core import DataError
 from benchgate.gate.side_by_side.timed import Block
 
-Statistic = Literal["wall", "wall minus run-queue delay", "CPU"]
+Statistic = Literal["wall", "wall minus run-queue delay", "CPU", "device"]
 WALL: Statistic = "wall"
 CORRECTED: Statistic = "wall minus run-queue delay"
 CPU: Statistic = "CPU"
+DEVICE: Statistic = "device"
 # Other threads may use so much of the process' CPU time before its work counts as more than one thread's.
 ELSEWHERE = 0.02
 # Of the time that it was not queueing a call must have been on a CPU this much for CPU time to say what it costs.
@@ -81,6 +85,9 @@ def rounds_of(block: Block, statistic: Statistic) -> Sequence[float] | None:
     """Return the seconds of a block's rounds by one statistic, None where it does not fit or was not recorded."""
     if statistic == WALL:
         return block.wall
+    if statistic == DEVICE:
+        # Events tell microseconds: of shorter calls nothing.
+        return block.device if block.device is not None and min(block.device) > 0 else None
     if block.delay is None:
         return None
     # The two counters are not read in the same instant: what was waited is never more than what was not computed.
@@ -101,8 +108,11 @@ def shifts(baseline: Sequence[Block], candidate: Sequence[Block]) -> dict[Statis
     How much other threads did is told over the whole pair: a pool that falls asleep in the first block decides nothing.
     """
     found = {}
-    alone = all(_share(side, [b.elsewhere * b.seconds for b in side]) <= ELSEWHERE for side in (baseline, candidate))
-    fitting: tuple[Statistic, ...] = (WALL, CORRECTED, CPU) if alone else (WALL,)
+    computed = [block.device is None for side in (baseline, candidate) for block in side]
+    alone = all(computed) and all(
+        _share(side, [b.elsewhere * b.seconds for b in side]) <= ELSEWHERE for side in (baseline, candidate)
+    )
+    fitting: tuple[Statistic, ...] = (WALL, CORRECTED, CPU) if alone else (WALL, DEVICE)
     for statistic in fitting:
         sides = [[rounds_of(block, statistic) for block in side] for side in (baseline, candidate)]
         levels = [[math.log(p25(rounds)) for rounds in side if rounds is not None] for side in sides]
@@ -117,6 +127,10 @@ def unequally_disturbed(baseline: Sequence[Block], candidate: Sequence[Block], l
     throttled = [sum(block.throttled or 0 for block in side) for side in (baseline, candidate)]
     if min(throttled) == 0 < max(throttled):
         return f"throttled by its cgroup {throttled[0]} times (baseline), {throttled[1]} times (candidate)"
+    slowed = [sorted({name for block in side for name in block.slowed or ()}) for side in (baseline, candidate)]
+    if bool(slowed[0]) != bool(slowed[1]):
+        told = [", ".join(names) or "nothing" for names in slowed]
+        return f"the device was slowed by {told[0]} (baseline), {told[1]} (candidate)"
     delay = [_share(side, [block.calls * sum(block.delay or ()) for block in side]) for side in (baseline, candidate)]
     if abs(delay[0] - delay[1]) > limits.delay:
         return f"waited for a CPU {delay[0]:.0%} (baseline), {delay[1]:.0%} (candidate) of the time"

@@ -3,19 +3,22 @@
 A *round* is as many calls in a row as last ROUND_S, so that clock and counter cost nothing beside it, or a single call
 where something must be prepared before each; a *block* is
 rounds for at least so many seconds. Of each round wall time, CPU time and run-queue delay of the calling thread are
-kept, a call's share of them, all read outside of what is timed. All clocks are monotonic: a step of the system's clock
-changes nothing.
+kept, a call's share of them, all read outside of what is timed; of a device that has a clock of its own, its time
+between two events too. All clocks are monotonic: a step of the system's clock changes nothing.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchgate.machine import neighbours
+
+if TYPE_CHECKING:
+    from benchgate.machine.gpu import DeviceTaken
 
 ROUND_S = 0.0005
 # Below this a call is disturbed by the other side's last one (caches): one untimed call comes before a block.
@@ -26,10 +29,14 @@ SCHEDSTAT = "/proc/thread-self/schedstat"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A call that needs something done before each time, which is not timed. A side may load this or a plain call."""
+    """A call with what stands around it. A side may load this or a plain call.
+
+    `prepare` is done before each call and not timed; `watch` begins an interval by the device's own clock.
+    """
 
     call: Callable[[], Any]
-    prepare: Callable[[], None]
+    prepare: Callable[[], None] | None = None
+    watch: Callable[[], Callable[[], DeviceTaken]] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Block:
 
     `calls` is the calls a round, `elsewhere` the share of the process' CPU time that other threads used; `switches`,
     `throttled` and `steal_s` are of the whole block, None where the system does not tell; `rss_bytes` after it.
+    `device` are the seconds by the device's clock, None on a device without one; `slowed` what slowed the device
+    meanwhile, None where it does not tell.
     """
 
     calls: int
@@ -49,6 +58,8 @@ class Block:
     throttled: int | None = None
     steal_s: float | None = None
     rss_bytes: int | None = None
+    device: tuple[float, ...] | None = None
+    slowed: tuple[str, ...] | None = None
 
     @property
     def seconds(self) -> float:
@@ -72,6 +83,7 @@ class _Loaded:
 
     call: Callable[[], Any] | None = None
     prepare: Callable[[], None] | None = None
+    watch: Callable[[], Callable[[], DeviceTaken]] | None = None
     call_s = 0.0
 
     @classmethod
@@ -86,7 +98,8 @@ def begin(load: Callable[[], Callable[[], Any] | Prepared], cpus: frozenset[int]
     pin(cpus)
     start = time.perf_counter()
     found = load()
-    call, _Loaded.prepare = (found.call, found.prepare) if isinstance(found, Prepared) else (found, None)
+    prepared = found if isinstance(found, Prepared) else Prepared(found)
+    call, _Loaded.prepare, _Loaded.watch = prepared.call, prepared.prepare, prepared.watch
     loaded = time.perf_counter()
     durations: list[float] = []
     while True:
@@ -115,16 +128,20 @@ def block(seconds: float, cpus: frozenset[int] | None = None) -> Block:
     wall: list[float] = []
     cpu: list[float] = []
     delay: list[float] = []
+    device: list[DeviceTaken] = []
     total = 0.0
     queue = _Queue()
     before = neighbours.read()
     process, thread = time.process_time(), time.thread_time()
     while total < seconds or not wall:
         _Loaded.ready()
+        ended = None if _Loaded.watch is None else _Loaded.watch()
         waited, used, start = queue.waited_s(), time.thread_time(), time.perf_counter()
         for _ in range(calls):
             call()
         end, used_then, waited_then = time.perf_counter(), time.thread_time(), queue.waited_s()
+        if ended is not None:
+            device.append(ended())
         wall.append((end - start) / calls)
         cpu.append((used_then - used) / calls)
         if waited is not None and waited_then is not None:
@@ -143,7 +160,15 @@ def block(seconds: float, cpus: frozenset[int] | None = None) -> Block:
         taken.throttled,
         taken.steal_s,
         rss_bytes(),
+        tuple(part.seconds / calls for part in device) or None,
+        _slowed(device),
     )
+
+
+def _slowed(device: Sequence[DeviceTaken]) -> tuple[str, ...] | None:
+    """All that slowed the device in a block; None where it does not always tell."""
+    told = [part.slowed for part in device]
+    return tuple(sorted({name for names in told for name in names or ()})) if told and None not in told else None
 
 
 class _Queue:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from benchgate.gate.side_by_side import rule as rules
 from benchgate.gate.side_by_side.rule import Look, Noise, Rule
-from benchgate.gate.side_by_side.statistic import CORRECTED, CPU, WALL, Pair, Statistic
+from benchgate.gate.side_by_side.statistic import CORRECTED, CPU, DEVICE, WALL, Pair, Statistic
 
 Kind = Literal[
     "regressed", "improved", "same", "inconclusive", "unchanged", "code not exercised", "not comparable", "broken"
@@ -194,7 +194,7 @@ def _verdict(
     parts = [test.kept[:n] for test, n in zip(tests, used, strict=False)]
     everything = [pair for part in parts for pair in part]
     shown = everything if kind == "inconclusive" else parts[-1]
-    others = {name: change_of(shown, name, noise) for name in (WALL, CORRECTED, CPU) if name != statistic}
+    others = {name: change_of(shown, name, noise) for name in (WALL, CORRECTED, CPU, DEVICE) if name != statistic}
     verdict = Verdict(
         kind,
         reason,

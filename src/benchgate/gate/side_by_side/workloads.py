@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from benchgate.gate.side_by_side.pairs import Load
@@ -101,7 +101,7 @@ def slowed(load: Load, share: float, how: How) -> Load:
 def _load_slowed(load: Load, share: float, how: How) -> Callable[[], Any] | Prepared:
     found = load()
     if isinstance(found, Prepared):
-        return Prepared(_slowed_call(found.call, share, how), found.prepare)
+        return replace(found, call=_slowed_call(found.call, share, how))
     return _slowed_call(found, share, how)
 
 
