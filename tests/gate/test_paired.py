@@ -238,3 +238,13 @@ def test_a_margins_interval_ends_where_an_accuracy_can(share):
     assert verdict.high <= 1 - share * verdict.reference + 1e-12
     assert verdict.low >= -share * verdict.reference
     assert verdict.low <= verdict.margin <= verdict.high
+
+
+@pytest.mark.parametrize(("lost", "gained"), [(0, 1), (3, 3), (1, 9), (950, 1050), (9_900, 10_100), (0, 40)])
+def test_mcnemars_p_is_that_of_scipys_exact_test(lost, gained):
+    """Also of thousands, where whole numbers of thousands of digits would take minutes."""
+    from scipy.stats import binomtest
+
+    before = [1.0] * lost + [0.0] * gained
+    found = mcnemar(before, [1 - hit for hit in before])
+    assert found.p_value == pytest.approx(float(binomtest(lost, lost + gained, 0.5).pvalue), rel=1e-9)

@@ -27,5 +27,8 @@ if TYPE_CHECKING:
 else:
     try:
         import numpy as np
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            # It is there and broken, which is not to be called absent.
+            raise
         np = Absent()

@@ -27,7 +27,7 @@ def student_t(probability: float, df: int) -> float:
     """The quantile of Student's t with `df` degrees of freedom at `probability` (0 to 1, both excluded).
 
     The finite series of the distribution (Abramowitz & Stegun 26.7.3 and 26.7.4), turned round by bisection; beyond
-    1,000 degrees their expansion around the normal quantile (26.7.5), which is right to nine digits there.
+    1,000 degrees their expansion around the normal quantile (26.7.5), which is right to ten digits there.
     """
     if df > LONGEST_SERIES:
         return _nearly_normal(normal(probability), df)
@@ -132,7 +132,7 @@ def percentile(samples: Sequence[float], q: float) -> Estimate:
     # Terms that are twelve standard deviations from the middle are 1e-13 together.
     middle, reach = n * q, 12 * math.sqrt(n * q * (1 - q))
     first, last = max(int(middle - reach), 0), min(int(middle + reach) + 1, n - 1)
-    cumulative = list(itertools.accumulate(_binomial(first, last, n, q)))
+    cumulative = list(itertools.accumulate(binomial(first, last, n, q)))
     upper = first + bisect.bisect_left(cumulative, 1 - tail) + 1
     lower = first + bisect.bisect_right(cumulative, tail)
     low = ordered[lower - 1] if lower >= 1 else None
@@ -149,8 +149,8 @@ def samples_needed(q: float) -> int:
     return n
 
 
-def _binomial(first: int, last: int, n: int, q: float) -> Iterator[float]:
-    """P(Bin(n, q) = k) for k = first..last."""
+def binomial(first: int, last: int, n: int, q: float) -> Iterator[float]:
+    """P(Bin(n, q) = k) for k = first..last; 0 < q < 1."""
     ways, hit, miss = math.lgamma(n + 1), math.log(q), math.log1p(-q)
     for k in range(first, last + 1):
         yield math.exp(ways - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * hit + (n - k) * miss)

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from benchgate.core import DataError
+from benchgate.core.arrays import np
 from benchgate.core.metrics import row_of
-from benchgate.core.stats import Estimate, crossing, normal
+from benchgate.core.stats import Estimate, binomial, crossing, normal
 from benchgate.gate.comparable import comparable, data_of
 from benchgate.gate.numbers import need
 from benchgate.results import Record
@@ -96,9 +97,9 @@ def mcnemar(before: Sequence[float], after: Sequence[float]) -> McNemar:
     _check(len(first), len(second))
     counts = Counter(zip(first, second, strict=True))
     lost, gained = counts[True, False], counts[False, True]
-    # Both tails of the binomial distribution with probability 1/2, exactly; where they meet they are everything.
-    tail = sum(math.comb(lost + gained, k) for k in range(min(lost, gained) + 1))
-    return McNemar(len(first), counts[True, True], lost, gained, min(1.0, tail / 2 ** (lost + gained - 1)))
+    # Both tails of the binomial distribution with probability 1/2; where they meet they are everything.
+    tail = math.fsum(binomial(0, min(lost, gained), lost + gained, 0.5))
+    return McNemar(len(first), counts[True, True], lost, gained, min(1.0, 2 * tail))
 
 
 def bootstrap_difference(
@@ -110,8 +111,6 @@ def bootstrap_difference(
     it is that single value. Raises Unavailable without numpy and scipy.
     """
     need("the bootstrap of paired scores")
-    import numpy as np
-
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     _check(len(first), len(second))
     if not (np.isfinite(first).all() and np.isfinite(second).all()):

@@ -172,3 +172,35 @@ def test_without_a_clock_of_its_own_a_device_has_no_time_of_its_own(script):
     begun(lambda: script.work(0.020))
     block = timed.block(0.0399)
     assert (block.device, block.slowed) == (None, None)
+
+
+def test_of_a_round_of_short_calls_each_has_its_share_of_the_devices_time(script):
+    timed.begin(lambda: timed.Prepared(lambda: script.work(20e-6), watch=lambda: lambda: DeviceTaken(250e-6, ())))
+    block = timed.block(0.0399)
+    assert block.calls == 25
+    assert block.device == pytest.approx([10e-6] * len(block.wall))
+
+
+def test_neither_preparing_nor_the_watch_is_in_either_time(script):
+    log = []
+
+    def watch():
+        log.append("begun")
+        script.work(0.005)
+
+        def ended():
+            log.append("ended")
+            script.work(0.007)
+            return DeviceTaken(0.010, ())
+
+        return ended
+
+    call, prepare = (
+        lambda: (log.append("call"), script.work(0.020)),
+        lambda: (log.append("prepare"), script.work(0.003)),
+    )
+    timed.begin(lambda: timed.Prepared(call, prepare, watch))
+    log.clear()
+    block = timed.block(0.0399)
+    assert log == ["prepare", "begun", "call", "ended"] * 2
+    assert (block.wall, block.cpu) == (pytest.approx((0.020, 0.020)), pytest.approx((0.020, 0.020)))

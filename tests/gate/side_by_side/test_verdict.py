@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.gate.side_by_side.rule import Noise, Rule
-from benchgate.gate.side_by_side.statistic import CORRECTED, CPU, WALL
+from benchgate.gate.side_by_side.statistic import CORRECTED, CPU, DEVICE, WALL, Pair
 from benchgate.gate.side_by_side.verdict import DROPS_A_TEST, Test, Verdict, next_step
 from tests.gate.side_by_side.builders import a_pair, pairs
 
@@ -171,3 +171,11 @@ def test_every_sequence_of_pairs_comes_to_an_end(first, again):
     assert isinstance(found, Verdict)
     assert found.change is not None
     assert found.change.low <= found.change.value <= found.change.high
+
+
+def test_the_devices_own_time_is_told_beside_the_wall_that_decides():
+    made = [Pair({WALL: 0.0, DEVICE: 0.1}, i // 4) for i in range(15)]
+    found = next_step([Test(made)], Rule(), Noise(0.012, 0.004))
+    assert isinstance(found, Verdict)
+    assert (found.kind, found.statistic) == ("same", WALL)
+    assert found.beside[DEVICE].value == pytest.approx(math.expm1(0.1))

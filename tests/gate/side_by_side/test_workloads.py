@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchgate.gate.side_by_side import workloads
+from benchgate.gate.side_by_side.timed import Prepared
 from benchgate.gate.side_by_side.workloads import WORKLOADS, slowed
 
 
@@ -43,3 +44,11 @@ def test_a_slowed_call_takes_its_share_longer(monkeypatch, how, share):
     else:
         assert spun == pytest.approx(0.010 * share, abs=8e-6)
         assert asleep == 0.0
+
+
+def test_what_stands_around_a_call_stands_around_the_slowed_one():
+    around = Prepared(lambda: None, lambda: None, lambda: None)
+    found = slowed(lambda: around, 0.05, "spin")()
+    assert isinstance(found, Prepared)
+    assert (found.prepare, found.watch) == (around.prepare, around.watch)
+    assert found.call is not around.call
