@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchgate.core import MAX_EXAMPLES, Cell, Metric
-from benchgate.results import SCHEMA, Record, ResultsError, parse_record, read_records
+from benchgate.results import SCHEMA, Record, ResultsError, Shared, parse_record, read_records
 from benchgate.results import record as results
 from tests.builders import CELL, a_record, records
 
@@ -29,6 +29,23 @@ def written(tmp_path, content):
 @given(records)
 def test_a_record_survives_json(record):
     assert parse_record(json.loads(json.dumps(record.as_dict())), "here") == record
+
+
+@given(records, records)
+def test_a_shared_part_is_kept_once_and_no_record_changes_by_it(one, other):
+    shared = Shared()
+    first, second, again = (shared.of(record) for record in (one, other, replace(one, key="again")))
+    assert (first.as_dict(), second.as_dict()) == (one.as_dict(), other.as_dict())
+    assert (again.machine, again.rows) == (first.machine, first.rows)
+    assert again.machine is first.machine
+    assert again.as_dict()["packages"] is first.packages
+
+
+def test_parts_that_are_equal_and_written_otherwise_are_not_shared():
+    shared = Shared()
+    machines = [{"turbo": True}, {"turbo": 1}, {"turbo": 1.0}]
+    found = [shared.of(replace(a_record(), machine=machine)).machine for machine in machines]
+    assert json.dumps(found) == json.dumps(machines)
 
 
 @given(records, st.dictionaries(st.text(min_size=12), st.integers(), max_size=2))

@@ -22,7 +22,7 @@ from benchgate.pytest_plugin.builds import Builds
 from benchgate.pytest_plugin.dependencies import artifact_state, changed
 from benchgate.pytest_plugin.patience import Patience
 from benchgate.report.summary import Summary
-from benchgate.results import PASSED, Record
+from benchgate.results import PASSED, Record, Shared
 from benchgate.storage.journal import Entry, Journal
 
 
@@ -32,8 +32,9 @@ class SuiteRun:
 
     `tolerances` are those of the tests' marks by node id, `depends` what their cells depend on. `resumed` are the
     entries of the run that is resumed, `reused` the keys of those that hold, `notes` what is said of it at the end.
-    `elsewhere` are the entries of what other machines measured, `given` the answers that they gave to cells' data,
-    `given_references` those of reference cells, by cell.
+    `elsewhere` are the benchmarks that other machines measured, by node id, `given` the answers that they gave to
+    cells' data, `given_references` those of reference cells, by cell. `shared` has the parts that records have in
+    common.
     `attempts` are measurements that raised: what is known of the cell when it has no record. `named` are the names in
     the marks by axis, `warned` lines for the header. `tries` counts how often a test was begun (pytest-rerunfailures),
     `regressed` holds what the gate failed in any of them. `noise` is this machine's by cell and operation, and device.
@@ -56,7 +57,8 @@ class SuiteRun:
     depends: dict[str, dict[str, Any]] = field(default_factory=dict)
     resumed: dict[str, Entry] = field(default_factory=dict)
     reused: set[str] = field(default_factory=set)
-    elsewhere: dict[str, Entry] = field(default_factory=dict)
+    elsewhere: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
     notes: list[str] = field(default_factory=list)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     gone: list[Finding] = field(default_factory=list)
@@ -216,7 +218,7 @@ class SuiteRun:
             return None
         if self.tries[key] > 1:
             record = replace(record, details={**record.details, "attempts": self.tries[key]})
-        self.records[key] = record
+        self.records[key] = record = self.shared.of(record)
         if benchmark is not None:
             benchmark["extra_info"]["benchgate"] = record.as_dict()
         # Only what passed is resumed: for the rest nothing needs to hold.
@@ -226,12 +228,12 @@ class SuiteRun:
 
     def keep_elsewhere(self, entry: Entry) -> None:
         """Put a cell that another machine measured into the journal, with its record as it is here by now."""
-        record = self.records[entry.record.key]
+        self.records[entry.record.key] = record = self.shared.of(self.records[entry.record.key])
         benchmark = None if entry.benchmark is None else dict(entry.benchmark)
         if benchmark is not None:
             benchmark["extra_info"] = {**benchmark["extra_info"], "benchgate": record.as_dict()}
-        self.elsewhere[record.key] = kept = Entry(record, benchmark, entry.depends)
-        self.journal.append(kept)
+        self.elsewhere[record.key] = benchmark
+        self.journal.append(Entry(record, benchmark, entry.depends))
 
     def end_journal(self) -> None:
         """The run ended in order: only what was resumed and not asked for this time stays to be resumed."""
@@ -260,9 +262,9 @@ class SuiteRun:
         """Add to pytest-benchmark's document what it does not know: benchmarks that were resumed or run elsewhere, and
         untimed records."""
         have = {bench["fullname"] for bench in document["benchmarks"]}
-        known = {**{key: self.resumed[key] for key in self.resumed if key in self.reused}, **self.elsewhere}
-        entries = [entry for key, entry in known.items() if key not in have]
-        again = [dict(entry.benchmark) for entry in entries if entry.benchmark is not None]
+        resumed = {key: entry.benchmark for key, entry in self.resumed.items() if key in self.reused}
+        known = {**resumed, **self.elsewhere}
+        again = [dict(benchmark) for key, benchmark in known.items() if benchmark is not None and key not in have]
         document["benchmarks"] = again + document["benchmarks"]
         document["benchgate"] = {
             "untimed": self.untimed(document["benchmarks"]),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from benchgate.core.metrics import Row, refusal
 SCHEMA = 2
 PASSED = "passed"
 OUTCOMES = (PASSED, "failed", "skipped", "oom", "crash", "error", "timeout", "accepted")
+# Parts that are the same in most records of a run.
+SHARED = ("machine", "packages", "kernel", "rows")
 
 # From schema number to the function that makes the next one of it.
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -79,8 +81,28 @@ class Record:
         return cls(key, asdict(cell), "")
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, as `parse_record` reads it."""
-        return {**asdict(self), "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()}}
+        """JSON-ready, as `parse_record` reads it. To be written and not to be changed: its parts are the record's, and
+        those may be other records' too (`Shared`)."""
+        return {
+            **{part.name: getattr(self, part.name) for part in fields(self)},
+            "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
+            "rows": {name: asdict(row) for name, row in self.rows.items()},
+        }
+
+
+class Shared:
+    """Parts of a run's records, each kept once: thousands of cells have one machine and one set of packages."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, str], Any] = {}
+
+    def of(self, record: Record) -> Record:
+        """Return the same record, with an earlier record's part wherever that is the same."""
+        return replace(record, **{name: self._part(name, getattr(record, name)) for name in SHARED})
+
+    def _part(self, name: str, value: Any) -> Any:
+        # As text: 1 and True are equal, and differ in what is written.
+        return self._parts.setdefault((name, json.dumps(value, sort_keys=True, default=str)), value)
 
 
 def parse_record(block: Any, where: str) -> Record:
