@@ -63,7 +63,12 @@ import pytest
 @pytest.mark.cells(model="smollm2-135m", scheme=["fp32", "int8-dynamic", "int4-weight-only"], runtime="torch")
 def test_decode(cell):
     cell.measure("decode", meters=())
+
+@pytest.mark.cells(model="smollm2-135m", runtime="torch")
+def test_prefill(cell):
+    cell.measure("prefill", meters=())
 """
+SAME = 3
 
 
 @dataclass(frozen=True)
@@ -210,9 +215,10 @@ def started(folder):
 
 
 def test_times_on_a_node_are_those_of_a_process(tmp_path):
-    """Three cells, each measured in turn by workers of a pytest here and of one on a node: no verdict but "same"."""
+    """Four cells, each measured in turn by workers of a pytest here and of one on a node: "same" for three, and for
+    what scatters too much to be told no difference."""
     suite(tmp_path, TIMED, "language_model")
-    measured(tmp_path, "-k", "test_decode")  # builds
+    measured(tmp_path)  # builds
     with cluster(1) as address:
         given = {"PYTHONPATH": os.pathsep.join(sys.path), **PRIORITY}
         ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": given})
@@ -237,6 +243,5 @@ def test_times_on_a_node_are_those_of_a_process(tmp_path):
             ray.get(actor.close.remote())
             ray.shutdown()
     kinds = [verdict.kind for verdict in found.values()]
-    # What scatters too much to be told is no difference.
     assert set(kinds) <= {"same", "inconclusive"}
-    assert "same" in kinds
+    assert kinds.count("same") >= SAME

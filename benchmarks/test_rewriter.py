@@ -15,7 +15,7 @@ from benchgate.schemes import REFERENCE
 from benchgate.tasks.text2text.scores import score_copies
 from fixtures import rewriter
 
-MODEL = "rewrite-smollm2"
+MODEL, ALL = rewriter.MODEL, [rewriter.MODEL, rewriter.TRIMMED]
 # What int8 must keep of the exact match of fp32 on the same queries, and how much faster it must be.
 KEEPS, FASTER = 0.9, 2.0
 TIMED = 24
@@ -35,8 +35,8 @@ def test_it_beats_copying(cell, source):
         assert gained.low > 0, f"{score} over copying: {gained}"
 
 
-@pytest.mark.cells(model=MODEL, scheme=["fp32", "int8-dynamic"], runtime=["torch", "onnxruntime"])
-@pytest.mark.cells(model=MODEL, scheme=["gguf-q8_0", "gguf-q4_k_m"], runtime="ggml")
+@pytest.mark.cells(model=ALL, scheme=["fp32", "int8-dynamic"], runtime=["torch", "onnxruntime"])
+@pytest.mark.cells(model=ALL, scheme=["gguf-q8_0", "gguf-q4_k_m"], runtime="ggml")
 def test_every_scheme(cell):
     """Text to text, and what is left of fp32's exact match."""
     data = rewriter.held_out("canard").sample(100)

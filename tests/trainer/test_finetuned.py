@@ -9,6 +9,8 @@ import pytest
 
 from benchgate.core import BenchgateError, Unavailable, models
 from benchgate.registration import by_place
+from benchgate.tasks.text2text.prompted import PLAIN, Prompted
+from benchgate.tasks.text2text.trimmed import Trimmed
 from benchgate.trainer import finetuned
 from benchgate.trainer.distillation import SoftTargets
 from benchgate.trainer.finetuned import FineTuned
@@ -37,6 +39,15 @@ def weights(folder):
     from safetensors.torch import load_file
 
     return load_file(folder / WEIGHTS)
+
+
+def test_a_base_with_fewer_tokens_is_trained_as_any_other(base, benchgate_cache):
+    fewer = Trimmed("fewer", Prompted("whole", base, PLAIN, max_source=64, max_target=12), examples)
+    model = FineTuned("tiny-fewer", fewer, RECIPE, examples, max_source=64, max_target=12)
+    rows = read_report(train(model, Changes(), "cpu"))["rows"]
+    assert rows[-1]["dev_loss"] < rows[0]["loss"] / 2
+    assert model.vocabulary == fewer.vocabulary < 176
+    assert model.decode(model.encode_target("rome oslo")) == "rome oslo"
 
 
 def test_it_learns_and_leaves_a_folder_that_transformers_reads(model):

@@ -16,9 +16,9 @@ from typing import Any
 from benchgate import registration
 from benchgate.core import BenchgateError
 from benchgate.tasks.file_models import load_tokenizer, quiet
-from benchgate.tasks.text2text import prompted
 from benchgate.tasks.text2text.decoding import FixedLimits
 from benchgate.tasks.text2text.models import TASK, HubT5
+from benchgate.tasks.text2text.over_folder import OverFolder, Place, over
 from benchgate.tasks.text2text.prompted import PLAIN, Prompted
 from benchgate.tasks.text2text.rewrites import Rewrites
 from benchgate.trainer.data import Batch, Loss, Material, Pair
@@ -33,7 +33,7 @@ ONE_SHARD = "1000GB"
 
 
 @dataclass(frozen=True)
-class FineTuned(Kept):
+class FineTuned(Kept, OverFolder):
     """A text2text model that is made from another model.
 
     Args:
@@ -57,49 +57,12 @@ class FineTuned(Kept):
     task: str = TASK
     architecture: str = "decoder"
 
-    def build(self) -> Any:
-        return self._trained().build()
-
-    def structure(self) -> Any:
-        return self._trained().structure()
-
     def content(self) -> Mapping[str, str]:
         return {**super().content(), "prompt": self.prompt}
 
-    @property
-    def start_token(self) -> int:
-        return self._trained().start_token
-
-    @property
-    def end_token(self) -> int:
-        return self._trained().end_token
-
-    @property
-    def pad_token(self) -> int:
-        return self._trained().pad_token
-
-    @property
-    def vocabulary(self) -> int:
-        return self._trained().vocabulary
-
-    def encode(self, context: Any, query: str) -> list[int]:
-        return self._trained().encode(context, query)
-
-    def encode_target(self, text: str) -> list[int]:
-        return self._trained().encode_target(text)
-
-    def decode(self, tokens: Any) -> str:
-        return self._trained().decode(tokens)
-
-    def _trained(self) -> HubT5 | Prompted:
-        return self._over(_Place(self.folder(), self.version))
-
     def _begun(self) -> HubT5 | Prompted:
         """The base as a text2text model."""
-        return self._over(_place(self._base()))
-
-    def _over(self, place: _Place) -> HubT5 | Prompted:
-        return prompted.over(self.name, place, self.prompt, self.max_source, self.max_target)
+        return over(self, _place(self._base()))
 
     def key(self, recipe: Schedule, data: Mapping[str, str]) -> dict[str, Any]:
         """All that decides the trained weights but for rounding; JSON-ready. `data` are the hashes of the splits."""
@@ -165,24 +128,10 @@ class FineTuned(Kept):
         load_tokenizer(_place(self._base()).folder()).save_pretrained(out)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """An artifact as the base of the model in it."""
-
-    path: Path
-    version: str
-
-    def folder(self) -> Path:
-        return self.path
-
-    def content(self) -> Mapping[str, str]:
-        return {"version": self.version}
-
-
 @functools.cache
-def _place(base: Any) -> _Place:
+def _place(base: Any) -> Place:
     """Where a base is, looked up once and not for every example."""
-    return _Place(base.folder(), str(base.version))
+    return Place(base.folder(), str(base.version))
 
 
 def _tuning(recipe: Schedule) -> Tuning:

@@ -7,8 +7,6 @@ import json
 import pytest
 
 from benchgate.core import DataError
-from benchgate.tasks.text2text import prompted
-from benchgate.tasks.text2text.models import HubT5
 from benchgate.tasks.text2text.prompted import CHAT, PLAIN, Prompted
 from tests.tasks.text2text import tiny_lm
 
@@ -109,14 +107,6 @@ def test_a_tokenizer_without_a_chat_template_is_asked_plainly(base, tmp_path):
 def test_an_unknown_prompt_is_refused_at_once(base):
     with pytest.raises(DataError, match="unknown prompt 'chta'; did you mean 'chat'"):
         Prompted("asked", base, "chta")
-
-
-def test_a_t5_folder_is_a_t5_and_any_other_a_causal_language_model(base, tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
-    found = prompted.over("a", tiny_lm.Folder(tmp_path), PLAIN, 30, 9)
-    assert isinstance(found, HubT5)
-    assert (found.max_source, found.max_target) == (30, 9)
-    assert isinstance(prompted.over("a", base, PLAIN, 30, 9), Prompted)
 
 
 def test_the_folder_is_looked_up_once_however_many_queries_are_encoded(base):

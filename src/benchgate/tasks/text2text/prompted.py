@@ -16,7 +16,7 @@ from typing import Any
 from benchgate.core import DataError, unknown_name
 from benchgate.tasks.file_models import FolderModel, quiet
 from benchgate.tasks.text2text.codec import Codec
-from benchgate.tasks.text2text.models import TASK, HubT5, read_config
+from benchgate.tasks.text2text.models import TASK, read_config
 
 # Tokens of a conversation's beginning that are kept where it is cut: its topic.
 HEAD = 16
@@ -190,11 +190,3 @@ def _codec(folder: Path, prompt: str) -> tuple[Codec, int]:
         head=HEAD,
     )
     return codec, start
-
-
-def over(name: str, base: Any, prompt: str, max_source: int, max_target: int) -> HubT5 | Prompted:
-    """The text2text model in the folder of `base`: a T5, else a causal language model with that prompt."""
-    folder: Path = base.folder()
-    if read_config(folder).get("model_type") == "t5":
-        return HubT5(name, str(folder), base.version, max_source, max_target)
-    return Prompted(name, base, prompt, max_source, max_target)

@@ -1,0 +1,130 @@
+"""Models with fewer tokens, for real: the logits of what stays are those of the whole model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchgate.core import DataError
+from benchgate.storage import cache
+from benchgate.tasks.text2text import trimmed, vocabulary
+from benchgate.tasks.text2text.models import HubT5
+from benchgate.tasks.text2text.prompted import PLAIN, Prompted
+from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites
+from benchgate.tasks.text2text.trimmed import Trimmed
+from tests.tasks.text2text import tiny_lm
+
+pytestmark = pytest.mark.backend("torch")
+ASKED = Rewrite(("the capital of france",), "who is the mayor", "who is the mayor of paris")
+
+
+def data(split):
+    assert split == "train", "what is held out must not decide which tokens stay"
+    return Rewrites(split, "0" * 64, (ASKED,), 1)
+
+
+def decoder(folder, **settings):
+    return Prompted("whole", tiny_lm.saved(folder, **settings), PLAIN, max_source=60, max_target=24)
+
+
+def t5(folder):
+    """A T5 with rows of padding after its tokenizer's tokens, as the published ones have."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    tiny_lm.saved(folder)
+    (folder / "config.json").unlink()
+    shape = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2}
+    torch.manual_seed(3)
+    config = T5Config(vocab_size=192, **shape, decoder_start_token_id=0, eos_token_id=1, pad_token_id=0)
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    return HubT5("whole", str(folder), "1", max_source=90, max_target=24)
+
+
+MADE = {
+    "decoder": lambda folder: decoder(folder, tie_word_embeddings=False),
+    "tied": lambda folder: decoder(folder, tie_word_embeddings=True),
+    "t5": t5,
+}
+
+
+@pytest.fixture(params=MADE)
+def whole(request, tmp_path, benchgate_cache):
+    return MADE[request.param](tmp_path / "whole")
+
+
+def logits(model):
+    """Of the asked one's target, [length, vocabulary]."""
+    import torch
+
+    source = torch.tensor([model.encode(ASKED.context, ASKED.query)])
+    target = torch.tensor([[model.start_token, *model.encode_target(ASKED.reformulation)]])
+    with torch.inference_mode():
+        return model.build().forward(source, torch.ones_like(source), target)[0]
+
+
+def kept(model):
+    """Old ids in the order of the new ones, by the names of the tokens."""
+    old, new = (json.loads((one.folder() / "tokenizer.json").read_text()) for one in (model.of, model))
+    places = {text: number for number, (text, _) in enumerate(old["model"]["vocab"])}
+    places |= {entry["content"]: entry["id"] for entry in old["added_tokens"]}
+    names = {number: text for number, (text, _) in enumerate(new["model"]["vocab"])}
+    names |= {entry["id"]: entry["content"] for entry in new["added_tokens"]}
+    return [places[names[number]] for number in range(len(names))]
+
+
+def test_the_logits_of_what_stays_are_those_of_the_whole_model(whole):
+    import torch
+
+    model = Trimmed("smaller", whole, data)
+    stay = kept(model)
+    assert model.vocabulary == len(stay) < whole.vocabulary
+    assert [stay[number] for number in model.encode(ASKED.context, ASKED.query)] == whole.encode(
+        ASKED.context, ASKED.query
+    )
+    torch.testing.assert_close(logits(model), logits(whole)[:, stay])
+    assert model.decode(model.encode_target(ASKED.reformulation)) == ASKED.reformulation
+    for name in ("start_token", "end_token", "pad_token"):
+        assert stay[getattr(model, name)] == getattr(whole, name)
+
+
+def test_all_of_the_model_is_smaller_by_those_rows(whole):
+    model = Trimmed("smaller", whole, data)
+    before, after = (sum(p.numel() for p in one.build().parameters()) for one in (whole, model))
+    tables = 2 if whole.architecture == "decoder" and not _tied(whole) else 1
+    assert before - after == tables * 16 * (whole.vocabulary - model.vocabulary)
+    assert sum(p.numel() for p in model.structure().parameters()) == after
+
+
+def _tied(model):
+    return model.build().pretrained.config.tie_word_embeddings
+
+
+def test_it_is_made_once_and_is_another_model_for_other_data(whole, monkeypatch):
+    model = Trimmed("smaller", whole, data)
+    first = model.folder()
+    assert first.is_relative_to(cache.artifacts())
+    other = Rewrites("train", "1" * 64, (Rewrite((), "rome oslo", "bern"),), 1)
+    elsewhere = Trimmed("smaller", whole, lambda split: other)
+    assert elsewhere.folder() != first
+    assert elsewhere.content() != model.content()
+    trimmed._folder.cache_clear()
+    monkeypatch.setattr(vocabulary, "trim", None)
+    assert Trimmed("smaller", whole, data).folder() == first
+
+
+def test_settings_that_are_token_ids_are_renumbered(whole):
+    model = Trimmed("smaller", whole, data)
+    stay, settings = kept(model), json.loads((model.folder() / "config.json").read_text())
+    assert stay[settings["eos_token_id"]] == 1
+    assert stay[settings["pad_token_id"]] == 0
+
+
+def test_a_tokenizer_that_is_no_file_of_tokenizers_is_refused(tmp_path, benchgate_cache, monkeypatch):
+    class InPython:
+        is_fast = False
+
+    monkeypatch.setattr(trimmed, "load_tokenizer", lambda folder: InPython())
+    with pytest.raises(DataError, match=r"no `tokenizer.json`; measure the model with its whole vocabulary"):
+        Trimmed("smaller", decoder(tmp_path / "whole"), data).folder()
