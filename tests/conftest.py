@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from tests.loopback import Site, serving
 from tests.slow import is_slow
 
 pytest_plugins = ["pytester"]
+NUMBERS = itertools.count()
 
 # Before any pytester run: they restore sys.modules, and half of setuptools' replacement of distutils does not work.
 if importlib.util.find_spec("setuptools") is not None:
@@ -38,9 +40,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 @pytest.fixture(autouse=True)
-def benchgate_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the test's own."""
-    folder = tmp_path / "benchgate-cache"
+def benchgate_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place of an empty cache of the test's own. Not in `tmp_path`, which most tests do without: pytest looks at
+    all folders of that kind before it makes another."""
+    folder = tmp_path_factory.getbasetemp() / f"cache-{next(NUMBERS)}"
     monkeypatch.setenv("BENCHGATE_CACHE", str(folder))
     return folder
 

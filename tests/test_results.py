@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchgate.core import MAX_EXAMPLES, Cell, Metric
@@ -31,6 +31,7 @@ def test_a_record_survives_json(record):
     assert parse_record(json.loads(json.dumps(record.as_dict())), "here") == record
 
 
+@settings(max_examples=20)
 @given(records, records)
 def test_a_shared_part_is_kept_once_and_no_record_changes_by_it(one, other):
     shared = Shared()

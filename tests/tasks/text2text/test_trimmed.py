@@ -128,3 +128,10 @@ def test_a_tokenizer_that_is_no_file_of_tokenizers_is_refused(tmp_path, benchgat
     monkeypatch.setattr(trimmed, "load_tokenizer", lambda folder: InPython())
     with pytest.raises(DataError, match=r"no `tokenizer.json`; measure the model with its whole vocabulary"):
         Trimmed("smaller", decoder(tmp_path / "whole"), data).folder()
+
+
+def test_a_model_that_is_no_transformers_folder_is_refused(tmp_path, benchgate_cache):
+    (tmp_path / "own").mkdir()
+    own = Prompted("own", tiny_lm.Folder(tmp_path / "own"), PLAIN)
+    with pytest.raises(DataError, match=r"config.json.*give a folder that save_pretrained wrote"):
+        Trimmed("smaller", own, data).folder()

@@ -23,7 +23,7 @@ from benchgate.storage.digests import tree_digest
 from benchgate.storage.sources import sources
 from benchgate.tasks.file_models import load_tokenizer, quiet
 from benchgate.tasks.text2text import vocabulary
-from benchgate.tasks.text2text.models import TASK
+from benchgate.tasks.text2text.models import TASK, read_config
 from benchgate.tasks.text2text.over_folder import OverFolder
 from benchgate.tasks.text2text.prompted import PLAIN
 from benchgate.tasks.text2text.rewrites import Rewrites
@@ -46,8 +46,8 @@ class Trimmed(OverFolder):
         first: So many of the first ids stay too. BPE and Unigram number their tokens from the most frequent on.
 
     Raises:
-        DataError: When it is built or asked: for a tokenizer that cannot be trimmed, see
-            `benchgate.tasks.text2text.vocabulary.trim`.
+        DataError: When it is built or asked: for a model that is no transformers folder, for a tokenizer that cannot be
+            trimmed, see `benchgate.tasks.text2text.vocabulary.trim`.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Trimmed(OverFolder):
 
     def folder(self) -> Path:
         """The smaller model as a transformers folder, made once."""
-        return _folder(self)
+        return _folder(self, self.version)
 
     def content(self) -> Mapping[str, str]:
         """The digest of that folder, and the prompt."""
@@ -86,7 +86,10 @@ class Trimmed(OverFolder):
 
     def make(self, out: Path) -> None:
         """Write the folder."""
-        document, specials = _tokenizer(self.of.folder())
+        folder = self.of.folder()
+        # Raises where it is none of transformers'.
+        read_config(folder)
+        document, specials = _tokenizer(folder)
         with quiet():
             module = self.of.build().pretrained
         stay = {*_used(self.of, self.data("train")), *_special_ids(module), *range(self.first)}
@@ -98,15 +101,15 @@ class Trimmed(OverFolder):
 
 
 @functools.cache
-def _folder(model: Trimmed) -> Path:
-    """Looked up once: to encode a query is part of what is timed."""
+def _folder(model: Trimmed, version: str) -> Path:
+    """Looked up once for what `of` is now: to encode a query is part of what is timed."""
     key = {
         "of": dict(model.of.content()),
         "data": model.data("train").sha256,
         "first": model.first,
         "lengths": [model.max_source, model.max_target],
         "packages": versions(["transformers", "tokenizers"]),
-        "source": sources([__name__])[__name__],
+        "source": sources([__name__, vocabulary.__name__]),
     }
     return build_or_reuse(model.name, key, model.make)
 
