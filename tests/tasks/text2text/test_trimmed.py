@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from benchgate.core import DataError
 from benchgate.storage import cache
 from benchgate.tasks.text2text import trimmed, vocabulary
 from benchgate.tasks.text2text.models import HubT5
-from benchgate.tasks.text2text.prompted import PLAIN, Prompted
+from benchgate.tasks.text2text.prompted import CHAT, PLAIN, Prompted
 from benchgate.tasks.text2text.rewrites import Rewrite, Rewrites
 from benchgate.tasks.text2text.trimmed import Trimmed
 from tests.tasks.text2text import tiny_lm
@@ -101,24 +102,74 @@ def _tied(model):
     return model.build().pretrained.config.tie_word_embeddings
 
 
-def test_it_is_made_once_and_is_another_model_for_other_data(whole, monkeypatch):
-    model = Trimmed("smaller", whole, data)
-    first = model.folder()
+def test_it_is_made_once(whole, monkeypatch):
+    first = Trimmed("smaller", whole, data).folder()
     assert first.is_relative_to(cache.artifacts())
-    other = Rewrites("train", "1" * 64, (Rewrite((), "rome oslo", "bern"),), 1)
-    elsewhere = Trimmed("smaller", whole, lambda split: other)
-    assert elsewhere.folder() != first
-    assert elsewhere.content() != model.content()
     trimmed._folder.cache_clear()
     monkeypatch.setattr(vocabulary, "trim", None)
     assert Trimmed("smaller", whole, data).folder() == first
 
 
-def test_settings_that_are_token_ids_are_renumbered(whole):
-    model = Trimmed("smaller", whole, data)
-    stay, settings = kept(model), json.loads((model.folder() / "config.json").read_text())
-    assert stay[settings["eos_token_id"]] == 1
-    assert stay[settings["pad_token_id"]] == 0
+@dataclass(frozen=True)
+class Again(Prompted):
+    """The model of a name that is trained again."""
+
+    versions: tuple[list[str], ...] = field(default=(), compare=False)
+
+    @property
+    def version(self):
+        return self.versions[0][-1]
+
+    def content(self):
+        return {"version": self.version}
+
+
+def test_it_is_another_one_for_whatever_decides_it(tmp_path, benchgate_cache):
+    whole = decoder(tmp_path / "whole")
+    fewer = Rewrites("train", "1" * 64, (Rewrite((), "rome oslo", "bern"),), 1)
+    models = [
+        Trimmed("smaller", whole, data),
+        Trimmed("smaller", whole, data, first=100),
+        Trimmed("smaller", whole, lambda split: fewer),
+        Trimmed("smaller", replace(whole, max_source=30), data),
+        Trimmed("smaller", replace(whole, prompt=CHAT), data),
+    ]
+    assert len({model.folder() for model in models}) == len(models)
+    without, with_first = ({number for number in kept(model) if number < 100} for model in models[:2])
+    assert without < with_first == set(range(100))
+
+
+def test_a_model_that_is_trained_again_is_trimmed_again(tmp_path, benchgate_cache):
+    versions = ["1"]
+    of = Again("whole", tiny_lm.saved(tmp_path / "whole"), PLAIN, 60, 24, versions=(versions,))
+    model = Trimmed("smaller", of, data)
+    before = model.folder()
+    versions.append("2")
+    assert model.version == "2-trimmed"
+    assert model.folder() != before
+
+
+def test_the_chat_template_stays(tmp_path, benchgate_cache):
+    from transformers import AutoTokenizer
+
+    asked = replace(decoder(tmp_path / "whole"), prompt=CHAT, max_source=300)
+    model = Trimmed("smaller", asked, data)
+    assert AutoTokenizer.from_pretrained(model.folder()).chat_template == tiny_lm.CHAT
+    assert len(model.encode(ASKED.context, ASKED.query)) == len(asked.encode(ASKED.context, ASKED.query))
+
+
+def test_settings_that_are_token_ids_are_renumbered_wherever_they_are(tmp_path, benchgate_cache):
+    """The last token is behind all that goes; one stays because a setting names it; 175 is padding of a table."""
+    stay = kept(Trimmed("smaller", decoder(tmp_path / "plain"), data))
+    last, named = stay[-1], next(number for number in range(stay[-1]) if number not in stay)
+    whole = decoder(tmp_path / "whole", bos_token_id=last, eos_token_id=[1, named], pad_token_id=175)
+    model = Trimmed("named", whole, data)
+    stay = kept(model)
+    for file in ("config.json", "generation_config.json"):
+        found = json.loads((model.folder() / file).read_text())
+        assert stay[found["bos_token_id"]] == last > found["bos_token_id"]
+        assert [stay[number] for number in found["eos_token_id"]] == [1, named]
+        assert found.get("pad_token_id") is None
 
 
 def test_a_tokenizer_that_is_no_file_of_tokenizers_is_refused(tmp_path, benchgate_cache, monkeypatch):

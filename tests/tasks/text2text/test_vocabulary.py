@@ -110,3 +110,40 @@ def test_ends_of_the_older_form_are_renumbered():
     found = trim(document, byte_level().encode("paris").ids)
     assert found.document["post_processor"]["sep"] == ["</s>", found.kept.index(end)]
     assert found.document["post_processor"]["cls"] == ["<s>", found.kept.index(0)]
+
+
+def test_added_tokens_have_their_new_ids_in_the_file(tokenizer):
+    document = json.loads(tokenizer.to_str())
+    found = trim(document, tokenizer.encode("paris").ids)
+    before, after = ({e["content"]: e["id"] for e in one["added_tokens"]} for one in (document, found.document))
+    assert {text: found.kept[number] for text, number in after.items()} == before
+
+
+def test_what_was_cut_or_padded_is_cut_and_padded_no_more():
+    tokenizer = byte_level()
+    tokenizer.enable_truncation(3)
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id("</s>"), length=40)
+    smaller, _ = trimmed(tokenizer, byte_level().encode("paris").ids)
+    assert smaller.decode(smaller.encode("paris paris").ids) == "paris paris"
+    assert len(smaller.encode("paris").ids) < 40
+
+
+def of_pieces(model):
+    """A tokenizer without added tokens."""
+    return {"version": "1.0", "added_tokens": [], "model": model}
+
+
+def test_the_unknown_token_of_unigram_stays_where_it_is_found():
+    vocabulary = [["gone", -1.0], ["used", -1.0], ["?", -9.0], ["<unk>", -9.0]]
+    found = trim(of_pieces({"type": "Unigram", "vocab": vocabulary, "unk_id": 3}), [1])
+    assert found.document["model"]["vocab"] == vocabulary[1:]
+    assert found.document["model"]["unk_id"] == 2
+    assert trim(of_pieces({"type": "Unigram", "vocab": vocabulary, "unk_id": None}), [1]).kept == (1, 2)
+
+
+def test_bpe_keeps_its_unknown_token_and_its_bytes():
+    vocabulary = {"a": 0, "b": 1, "ab": 2, "ba": 3, "<unk>": 4, "<0x41>": 5, "<0xZZ>": 6}
+    model = {"type": "BPE", "vocab": vocabulary, "merges": ["a b", "b a"], "unk_token": "<unk>"}
+    found = trim(of_pieces(model), [2])
+    assert found.kept == (0, 1, 2, 4, 5)
+    assert found.document["model"]["merges"] == [["a", "b"]]

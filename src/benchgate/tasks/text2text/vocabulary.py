@@ -95,10 +95,10 @@ def _bpe_needed(model: Mapping[str, Any], stay: set[str], names: Mapping[int, st
 
 
 def _bpe_parts(model: Mapping[str, Any], stay: set[str], new: Mapping[int, int]) -> dict[str, Any]:
-    pairs = ([left, right] for left, right in _merges(model) if {left, right, left + right} <= stay)
     return {
         "vocab": {text: new[number] for text, number in model["vocab"].items() if text in stay},
-        "merges": list(pairs),
+        # The parts of what stays do too.
+        "merges": [[left, right] for left, right in _merges(model) if left + right in stay],
     }
 
 
