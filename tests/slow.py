@@ -34,6 +34,7 @@ FILES = (
     "pytest_plugin/fleets/test_kinds.py",
     "pytest_plugin/fleets/test_left_out.py",
     "pytest_plugin/fleets/test_shards.py",
+    "pytest_plugin/fleets/test_two_drivers.py",
     "pytest_plugin/test_foreign_table.py",
     "pytest_plugin/test_gate.py",
     "pytest_plugin/test_good_citizen.py",
