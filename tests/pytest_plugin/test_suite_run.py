@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Any, cast
 
 from benchgate.gate.policy import Policy
 from benchgate.pytest_plugin.suite_run import SuiteRun
@@ -31,8 +31,8 @@ def far_away(number: int) -> Entry:
 
 
 def test_cells_of_one_machine_keep_it_once_and_are_whole_in_the_file():
-    journal: Any = Kept()
-    suite = SuiteRun(Policy(), journal)
+    journal = Kept()
+    suite = SuiteRun(Policy(), cast(Any, journal))
     for number in NUMBERS:
         entry = far_away(number)
         suite.records[entry.record.key] = entry.record
@@ -44,3 +44,18 @@ def test_cells_of_one_machine_keep_it_once_and_are_whole_in_the_file():
     assert json.dumps(blocks) == json.dumps([far_away(number).record.as_dict() for number in NUMBERS])
     assert document["benchgate"]["untimed"] == []
     assert [entry.depends for entry in journal.entries] == [far_away(0).depends] * 3
+
+
+def test_what_the_document_has_by_itself_is_not_added_again():
+    suite = SuiteRun(Policy(), cast(Any, Kept()))
+    entry = far_away(0)
+    key = entry.record.key
+    suite.records[key], suite.resumed[key] = entry.record, entry
+    suite.reused.add(key)
+    own = {"fullname": key, "extra_info": {}, "own": True}
+    document: dict[str, Any] = {"benchmarks": [own]}
+    suite.complete(document)
+    assert document["benchmarks"] == [own]
+    document = {"benchmarks": []}
+    suite.complete(document)
+    assert [bench["fullname"] for bench in document["benchmarks"]] == [key]

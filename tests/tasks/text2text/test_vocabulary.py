@@ -147,3 +147,12 @@ def test_bpe_keeps_its_unknown_token_and_its_bytes():
     found = trim(of_pieces(model), [2])
     assert found.kept == (0, 1, 2, 4, 5)
     assert found.document["model"]["merges"] == [["a", "b"]]
+
+
+def test_an_added_token_that_is_written_otherwise_in_the_vocabulary_moves_no_other():
+    vocabulary = [["gone", -1.0], ["<old>", 0.0], ["used", -1.0]]
+    entry = {"id": 1, "content": "<new>", "special": True}
+    document = {**of_pieces({"type": "Unigram", "vocab": vocabulary, "unk_id": None}), "added_tokens": [entry]}
+    found = trim(document, [2])
+    assert found.kept == (1, 2)
+    assert found.document["model"]["vocab"] == vocabulary[1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ class Place:
         return {"version": self.version}
 
 
-class OverFolder:
+class OverFolder(ABC):
     """A text2text model that is the one in its `folder()`, asked by `prompt` where that is a causal language model."""
 
     name: str

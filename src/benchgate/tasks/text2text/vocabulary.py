@@ -96,7 +96,7 @@ def _bpe_needed(model: Mapping[str, Any], stay: set[str], names: Mapping[int, st
 
 def _bpe_parts(model: Mapping[str, Any], stay: set[str], new: Mapping[int, int]) -> dict[str, Any]:
     return {
-        "vocab": {text: new[number] for text, number in model["vocab"].items() if text in stay},
+        "vocab": {text: new[number] for text, number in model["vocab"].items() if number in new},
         # The parts of what stays do too.
         "merges": [[left, right] for left, right in _merges(model) if left + right in stay],
     }
@@ -114,7 +114,7 @@ def _unigram_needed(model: Mapping[str, Any], stay: set[str], names: Mapping[int
 def _unigram_parts(model: Mapping[str, Any], stay: set[str], new: Mapping[int, int]) -> dict[str, Any]:
     unknown = model.get("unk_id")
     return {
-        "vocab": [entry for entry in model["vocab"] if entry[0] in stay],
+        "vocab": [entry for number, entry in enumerate(model["vocab"]) if number in new],
         "unk_id": None if unknown is None else new[unknown],
     }
 
